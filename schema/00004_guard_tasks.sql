@@ -24,9 +24,10 @@ BEGIN
         sound[i] := coalesce(raw[i] BETWEEN 100000000000 AND 99999999999999, false);
         ms[i] := CASE
             WHEN sound[i] THEN raw[i]
-            WHEN raw[i] >= 100000000000000000 THEN raw[i] / 1000000
-            WHEN raw[i] >= 100000000000000 THEN raw[i] / 1000
-            WHEN raw[i] >= 100000000 THEN raw[i] * 1000
+            -- never past now, or the row would be pinned in the future
+            WHEN raw[i] >= 100000000000000000 THEN least(raw[i] / 1000000, now_ms)
+            WHEN raw[i] >= 100000000000000 THEN least(raw[i] / 1000, now_ms)
+            WHEN raw[i] >= 100000000 THEN least(raw[i] * 1000, now_ms)
         END;
     END LOOP;
 
