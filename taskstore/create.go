@@ -1,0 +1,120 @@
+package taskstore
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/tasklane/tasks/dbgen"
+)
+
+// Create inserts a pending task and returns it as stored. An Argument that PostgreSQL's text cannot
+// hold is ErrInvalid.
+func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
+	if err := checkArgument(t.Argument); err != nil {
+		return Task{}, fail(err, "create task")
+	}
+	var row dbgen.CreateTaskRow
+	err := s.retry(ctx, func() (err error) {
+		row, err = s.q.CreateTask(ctx, dbgen.CreateTaskParams(t))
+		return err
+	})
+	if err != nil {
+		return Task{}, fail(err, "create task")
+	}
+	return Task{
+		ID:            row.ID,
+		IntegrationID: t.IntegrationID,
+		UserID:        t.UserID,
+		ClientID:      t.ClientID,
+		AccountID:     t.AccountID,
+		TemplateID:    t.TemplateID,
+		Argument:      t.Argument,
+		Status:        row.Status,
+		CreatedAt:     row.CreatedAt,
+		UpdatedAt:     row.UpdatedAt,
+	}, nil
+}
+
+// copyFrom is the number of tasks from which COPY is used. Below it one INSERT is faster, since it
+// needs neither a round trip for the ids nor one for the column types.
+const copyFrom = 200
+
+// CreateMany inserts pending tasks, all or none, and returns their ids in the order of ts. Large
+// batches go by COPY. The tasks share the time of one transaction as CreatedAt. Any Argument that
+// PostgreSQL's text cannot hold is ErrInvalid, which names its index in ts.
+func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
+	for i := range ts {
+		if err := checkArgument(ts[i].Argument); err != nil {
+			return nil, fail(err, "create %d tasks: index %d", len(ts), i)
+		}
+	}
+	if len(ts) > math.MaxInt32 {
+		return nil, fail(invalid("more than %d tasks in one call", math.MaxInt32), "create %d tasks", len(ts))
+	}
+	if len(ts) == 0 {
+		return []int64{}, nil
+	}
+	insert := s.insert
+	if len(ts) >= copyFrom {
+		insert = s.copy
+	}
+	var ids []int64
+	err := s.retry(ctx, func() (err error) {
+		ids, err = insert(ctx, ts)
+		return err
+	})
+	if err != nil {
+		return nil, fail(err, "create %d tasks", len(ts))
+	}
+	return ids, nil
+}
+
+// insert creates ts by one INSERT.
+func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
+	n := len(ts)
+	numbers := make([]int64, 5*n)
+	column := func(i int) []int64 { return numbers[i*n : (i+1)*n : (i+1)*n] }
+	arg := dbgen.CreateTasksParams{
+		IntegrationIds: column(0),
+		UserIds:        column(1),
+		ClientIds:      column(2),
+		AccountIds:     column(3),
+		TemplateIds:    column(4),
+		Arguments:      make([]string, n),
+	}
+	for i, t := range ts {
+		arg.IntegrationIds[i] = t.IntegrationID
+		arg.UserIds[i] = t.UserID
+		arg.ClientIds[i] = t.ClientID
+		arg.AccountIds[i] = t.AccountID
+		arg.TemplateIds[i] = t.TemplateID
+		arg.Arguments[i] = t.Argument
+	}
+	ids, err := s.q.CreateTasks(ctx, arg)
+	slices.Sort(ids) // into the order of the input: see the query
+	return ids, err
+}
+
+// copy creates ts by COPY, with ids taken from the sequence before. COPY is one statement, and so all
+// or nothing by itself; ids of a COPY that failed are lost, like any number of a sequence.
+func (s *Store) copy(ctx context.Context, ts []NewTask) ([]int64, error) {
+	ids, err := s.q.ReserveIDs(ctx, int32(len(ts))) //nolint:gosec // CreateMany checks the length
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]dbgen.CopyTasksParams, len(ts))
+	for i, t := range ts {
+		rows[i] = dbgen.CopyTasksParams{
+			ID:            ids[i],
+			IntegrationID: t.IntegrationID,
+			UserID:        t.UserID,
+			ClientID:      t.ClientID,
+			AccountID:     t.AccountID,
+			TemplateID:    t.TemplateID,
+			Argument:      t.Argument,
+		}
+	}
+	_, err = s.q.CopyTasks(ctx, rows)
+	return ids, err
+}
