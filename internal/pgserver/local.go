@@ -1,0 +1,163 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+//go:embed supervise.sh
+var supervise string
+
+// maxSocketPath keeps a socket's path within what every system takes (macOS: 103 bytes).
+const maxSocketPath = 100
+
+// startLocal runs a private cluster in a temporary directory that only its owner can enter. It
+// listens on a socket in there and nowhere else, so no two clusters can collide.
+func startLocal(ctx context.Context, c config, o options) (*Server, error) {
+	bin, err := findBinaries(ctx, c.bindir)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	settings, err := configFile(append(o.settings,
+		// Relative to the data directory, so that no directory's name has to be quoted.
+		[2]string{"unix_socket_directories", ".."},
+		[2]string{"unix_socket_permissions", "0700"},
+		[2]string{"listen_addresses", ""},
+		[2]string{"port", "5432"},
+	))
+	if err != nil {
+		return nil, err
+	}
+
+	args := append([]string{"-c", supervise, "taskstore-postgres", bin, settings},
+		directories(os.TempDir(), "taskstore-postgres-"+rand.Text()[:10])...)
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.Dir = "/" // ours may be closed to the server's user
+	cmd.Env = serverEnv()
+	// A group of its own: Ctrl-C in the terminal is for us, and our end is what the supervisor waits for.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the server's supervisor: %w", err)
+	}
+	stop := func() error {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			return fmt.Errorf("pgserver: stopping the local server: %w", err)
+		}
+		return nil
+	}
+
+	password := rand.Text()
+	io.WriteString(stdin, password+"\n") // a failure shows as the supervisor's end
+	release := context.AfterFunc(ctx, func() { stdin.Close() })
+	dir, err := ready(stdout)
+	if !release() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = stop() // its status says no more than the output that err carries
+		return nil, fmt.Errorf("local server from %s: %w", bin, err)
+	}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Path: "/postgres",
+		RawQuery: url.Values{"host": {dir}}.Encode()}
+	return &Server{URL: u.String(), Source: "local", stop: stop}, nil
+}
+
+// ready waits for the supervisor's word and returns the cluster's directory.
+func ready(stdout io.Reader) (string, error) {
+	var said []string
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if dir, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			return dir, nil
+		}
+		said = append(said, lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		return "", err
+	}
+	return "", errors.New("did not start:\n" + strings.Join(said, "\n"))
+}
+
+// directories returns where the cluster may lie, best first: the second serves where the first's
+// name is too long for a socket, or where the server's user may not enter it.
+func directories(tmp, name string) []string {
+	var dirs []string
+	for _, base := range []string{tmp, "/tmp"} {
+		dir := filepath.Join(base, name)
+		if len(filepath.Join(dir, ".s.PGSQL.5432")) <= maxSocketPath {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// unprivileged returns whom the server runs as when we are root, which PostgreSQL refuses to run as.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("user %s: %w", name, err)
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as")
+}
+
+// serverEnv passes on what programs need to start, and nothing that steers PostgreSQL (PGPORT, PGDATA) or is secret.
+func serverEnv() []string {
+	env := []string{"LC_ALL=C"}
+	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "TZ"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// configFile writes the settings as lines of a postgresql.conf.
+func configFile(settings [][2]string) (string, error) {
+	var b strings.Builder
+	for _, s := range settings {
+		if s[0] == "" || strings.Trim(s[0], "abcdefghijklmnopqrstuvwxyz0123456789_.") != "" || strings.ContainsAny(s[1], "\n\r\x00") {
+			return "", fmt.Errorf("setting %q = %q cannot stand in a configuration file", s[0], s[1])
+		}
+		fmt.Fprintf(&b, "%s = '%s'\n", s[0], strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s[1]))
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,181 @@
+// Package pgserver finds or starts a PostgreSQL server for tests, the demo and benchmarks.
+//
+// Start looks at these places and takes the first that serves:
+//
+//  1. TASKSTORE_TEST_DATABASE_URL: that server.
+//  2. Server binaries on this machine (TASKSTORE_TEST_POSTGRES_BINDIR if set, else PATH,
+//     pg_config --bindir, /usr/lib/postgresql/*/bin, Homebrew): a private throwaway cluster.
+//  3. Docker: a container of TASKSTORE_TEST_POSTGRES_IMAGE, default postgres:17.
+//
+// TASKSTORE_TEST_POSTGRES=url, local or docker forces one of them. What Start has started goes away
+// with this process, however the process ends.
+package pgserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DefaultImage is the Docker image that runs where TASKSTORE_TEST_POSTGRES_IMAGE is not set.
+const DefaultImage = "postgres:17"
+
+// minVersion is PostgreSQL 14, in the form of server_version_num.
+const minVersion = 140000
+
+// Server is a running PostgreSQL server.
+type Server struct {
+	// URL connects to a maintenance database: as superuser where Start started the server, else as
+	// TASKSTORE_TEST_DATABASE_URL says. It holds the password.
+	URL string
+	// Source is where the server came from: "url", "local" or "docker". Only "url" outlives the process.
+	Source string
+
+	stop func() error
+}
+
+// Close stops the server if Start started it, and removes all it left on the disk. Further calls
+// return the first one's result. Without Close the same happens when the process ends.
+func (s *Server) Close() error { return s.stop() }
+
+// Option changes how Start sets up a server of its own. A server named by URL is taken as it is.
+type Option func(*options)
+
+type options struct {
+	settings [][2]string
+}
+
+// Setting gives the server a configuration parameter, such as Setting("shared_buffers", "512MB").
+// The last one of a name wins.
+func Setting(name, value string) Option {
+	return func(o *options) { o.settings = append(o.settings, [2]string{name, value}) }
+}
+
+// Durable makes each commit reach the disk, as in production. Without it the server does not wait
+// for the disk, which no test can see unless the machine itself fails.
+func Durable() Option {
+	return func(o *options) {
+		o.settings = append(o.settings, [2]string{"fsync", "on"}, [2]string{"full_page_writes", "on"})
+	}
+}
+
+func newOptions(opts []Option) options {
+	o := options{settings: [][2]string{
+		{"max_connections", "200"},
+		{"shared_buffers", "128MB"},
+		// synchronous_commit stays on: a commit must survive a restart of the server, which tests provoke.
+		{"fsync", "off"},
+		{"full_page_writes", "off"},
+	}}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// config is the environment's say, read in one place so that tests can run beside each other.
+type config struct {
+	force, url, bindir, image string
+}
+
+// errNone is returned by a source that this machine does not have, as opposed to one that failed.
+var errNone = errors.New("not found")
+
+// Start finds or starts a server; see the package comment. ctx bounds the start alone (some
+// seconds for a local cluster, longer where Docker has to fetch its image), not the server's life.
+func Start(ctx context.Context, opts ...Option) (*Server, error) {
+	return start(ctx, config{
+		force:  os.Getenv("TASKSTORE_TEST_POSTGRES"),
+		url:    os.Getenv("TASKSTORE_TEST_DATABASE_URL"),
+		bindir: os.Getenv("TASKSTORE_TEST_POSTGRES_BINDIR"),
+		image:  cmp.Or(os.Getenv("TASKSTORE_TEST_POSTGRES_IMAGE"), DefaultImage),
+	}, newOptions(opts))
+}
+
+func start(ctx context.Context, c config, o options) (*Server, error) {
+	srv, err := find(ctx, c, o)
+	if err != nil {
+		return nil, fmt.Errorf("pgserver: %w", err)
+	}
+	srv.stop = sync.OnceValue(srv.stop)
+	if err := checkVersion(ctx, srv.URL); err != nil {
+		return nil, errors.Join(fmt.Errorf("pgserver: %s server: %w", srv.Source, err), srv.Close())
+	}
+	return srv, nil
+}
+
+func find(ctx context.Context, c config, o options) (*Server, error) {
+	switch c.force {
+	case "url":
+		if c.url == "" {
+			return nil, errors.New("TASKSTORE_TEST_POSTGRES=url needs TASKSTORE_TEST_DATABASE_URL")
+		}
+		return fromURL(c.url), nil
+	case "local":
+		srv, err := startLocal(ctx, c, o)
+		if errors.Is(err, errNone) {
+			return nil, fmt.Errorf("%w; install them: %s", err, installCommand(runtime.GOOS, os.Geteuid()))
+		}
+		return srv, err
+	case "docker":
+		return startDocker(ctx, c, o)
+	case "":
+	default:
+		return nil, fmt.Errorf("TASKSTORE_TEST_POSTGRES is %q; it can be url, local or docker", c.force)
+	}
+
+	if c.url != "" {
+		return fromURL(c.url), nil
+	}
+	srv, err := startLocal(ctx, c, o)
+	if !errors.Is(err, errNone) {
+		return srv, err
+	}
+	srv, err = startDocker(ctx, c, o)
+	if errors.Is(err, errNone) {
+		return nil, fmt.Errorf("no PostgreSQL server here and no Docker; install one: %s",
+			installCommand(runtime.GOOS, os.Geteuid()))
+	}
+	return srv, err
+}
+
+func fromURL(url string) *Server {
+	return &Server{URL: url, Source: "url", stop: func() error { return nil }}
+}
+
+// installCommand is the one command that gives this machine server binaries.
+func installCommand(goos string, uid int) string {
+	switch {
+	case goos == "darwin":
+		return "brew install postgresql@17"
+	case uid == 0: // a bare container often has no sudo
+		return "apt-get update && apt-get install -y postgresql"
+	default:
+		return "sudo apt-get update && sudo apt-get install -y postgresql"
+	}
+}
+
+func checkVersion(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var num int
+	var name string
+	err = conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_version')").
+		Scan(&num, &name)
+	if err != nil {
+		return err
+	}
+	if num < minVersion {
+		return fmt.Errorf("it is PostgreSQL %s; 14 or newer is needed", name)
+	}
+	return nil
+}
