@@ -37,9 +37,13 @@ func (s *Store) SetStatus(ctx context.Context, t Task, to Status) (Task, error) 
 	if err := checkStatus(to); err != nil {
 		return Task{}, fail(err, "set status of task %d", t.ID)
 	}
-	return s.swap(ctx, t.ID, "set status of task", func() (Task, error) {
+	t, err := s.swap(ctx, t.ID, "set status of task", func() (Task, error) {
 		return s.q.SetTaskStatus(ctx, int32(to), t.ID, int64(t.UpdatedAt))
 	})
+	if err == nil && to == Pending {
+		s.marks.lower(t.ID)
+	}
+	return t, err
 }
 
 // swap runs a compare-and-set of one task. That no row matched does not say why, so it looks.

@@ -3,6 +3,7 @@ package taskstore
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,15 @@ var (
 // tasks of the call were applied. errors.Is(err, ErrConflict) holds.
 type ConflictError struct {
 	IDs []int64 // in ascending order
+}
+
+// conflict returns a ConflictError for ids, or nil if there are none.
+func conflict(ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	return &ConflictError{IDs: slices.Compact(ids)}
 }
 
 func (e *ConflictError) Error() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,15 +27,32 @@ type DB interface {
 // Each method is one transaction of its own, committed when the method returns without an error. On a
 // Store over a pgx.Tx (see [Store.WithTx]) the caller commits.
 type Store struct {
-	db   DB
-	q    *dbgen.Queries
-	inTx bool
+	db         DB
+	q          *dbgen.Queries
+	inTx       bool
+	optimistic bool
+	marks      *marks        // where pending tasks begin
+	kept       *atomic.Int64 // where DeleteFinished goes on
 }
 
-// New returns a Store over db.
-func New(db DB) *Store {
+// Option changes how a [Store] works.
+type Option func(*Store)
+
+// WithOptimisticClaims makes claims take no row locks, for engines that refuse them across shards
+// (Citus). Workers that pick the same tasks then wait for each other instead of passing by, so a claim
+// may return fewer tasks than there are; it still never returns a task to two of them.
+func WithOptimisticClaims() Option { return func(s *Store) { s.optimistic = true } }
+
+// New returns a Store over db. Use one Store for all goroutines of a program: it remembers where the
+// pending tasks begin.
+func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
-	return &Store{db: db, q: dbgen.New(db), inTx: inTx}
+	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, marks: newMarks(), kept: new(atomic.Int64)}
+	s.kept.Store(bottom)
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
 }
 
 // WithTx returns a Store with the same methods inside tx, which the caller commits or rolls back. An
