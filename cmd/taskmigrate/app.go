@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tasklane/tasks/internal/migrate"
+)
+
+// app is one call of the command.
+type app struct {
+	args   []string
+	env    func(string) (string, bool)
+	stdin  *os.File
+	stdout io.Writer
+	stderr *os.File
+
+	databaseURL string
+	output      string
+	opts        migrate.Options
+
+	report report
+}
+
+// run executes the command line, prints the one report that comes of it and returns the exit code.
+func (a *app) run(ctx context.Context) migrate.ExitCode {
+	root := a.rootCommand()
+	root.SetArgs(a.args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if a.report.Command == "" && cmd != root && err != nil {
+		a.report.Command = cmd.Name()
+	}
+	if err != nil {
+		a.report.fail(a.usage(root, err))
+	}
+	if err == nil && a.report.Command == "" {
+		return migrate.ExitDone // help and completion have said it all
+	}
+	if a.wantedOutput() == "json" {
+		a.report.writeJSON(a.stdout)
+	} else {
+		a.report.writeText(a.stdout, a.stderr)
+	}
+	return a.report.ExitCode
+}
+
+// wantedOutput looks for the output format without the flag parser, whose errors are to be reported in
+// that format, too.
+func (a *app) wantedOutput() string {
+	format, _ := a.env(envName("output"))
+	for i, arg := range a.args {
+		if value, ok := strings.CutPrefix(arg, "--output="); ok {
+			format = value
+		} else if arg == "--output" && i+1 < len(a.args) {
+			format = a.args[i+1]
+		}
+	}
+	return format
+}
+
+// usage tells a failed command line, which cobra reports, from a failed command.
+func (a *app) usage(root *cobra.Command, err error) *migrate.Error {
+	if failure, ok := errors.AsType[*migrate.Error](err); ok {
+		return failure
+	}
+	message, _, _ := strings.Cut(err.Error(), "\n")
+	failure := &migrate.Error{Code: migrate.ExitUsage, Message: message, Hint: "see `taskmigrate --help`", Err: err}
+	if meant := suggestion(root, message); meant != "" {
+		failure.Hint = "did you mean " + meant + "?"
+	}
+	return failure
+}
+
+// suggestion finds the command or flag that a mistyped one resembles.
+func suggestion(root *cobra.Command, message string) string {
+	if _, rest, ok := strings.Cut(message, "unknown flag: --"); ok {
+		flags := &cobra.Command{SuggestionsMinimumDistance: 2}
+		for _, name := range flagNames(root) {
+			flags.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+		}
+		if near := flags.SuggestionsFor(rest); len(near) > 0 {
+			return "--" + near[0]
+		}
+	}
+	if _, rest, ok := strings.Cut(message, `unknown command "`); ok {
+		typed, _, _ := strings.Cut(rest, `"`)
+		if near := root.SuggestionsFor(typed); len(near) > 0 {
+			return near[0]
+		}
+	}
+	return ""
+}
+
+func flagNames(root *cobra.Command) []string {
+	var names []string
+	for _, cmd := range append(root.Commands(), root) {
+		for _, line := range strings.Fields(cmd.NonInheritedFlags().FlagUsages() + cmd.PersistentFlags().FlagUsages()) {
+			if name, ok := strings.CutPrefix(line, "--"); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// migrator opens what the flags say.
+func (a *app) migrator() (*migrate.Migrator, error) {
+	url := a.databaseURL
+	if url == "" {
+		url, _ = a.env("DATABASE_URL")
+	}
+	a.opts.Log = slog.New(slog.NewTextHandler(a.stderr, nil))
+	return migrate.New(url, a.opts)
+}
+
+// action is the body of a command that works on a database: what f returns goes into the report.
+func (a *app) action(f func(ctx context.Context, m *migrate.Migrator) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		a.report.Command = cmd.Name()
+		m, err := a.migrator()
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), m)
+	}
+}
+
+func usagef(format string, args ...any) error {
+	return &migrate.Error{Code: migrate.ExitUsage, Message: fmt.Sprintf(format, args...)}
+}

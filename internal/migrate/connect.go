@@ -1,0 +1,152 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+)
+
+// connectTimeout bounds one attempt to connect, unless the connection string has a limit of its own.
+const connectTimeout = 10 * time.Second
+
+// cancelGrace is how long a cancelled statement may take to end before its connection is cut.
+const cancelGrace = 1500 * time.Millisecond
+
+// parseConfig reads a connection string. Its errors never repeat the string: where it is malformed,
+// nobody can tell which part of it is the password.
+func parseConfig(connString string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(connString)
+	if err != nil {
+		return nil, &Error{
+			Code:    ExitUsage,
+			Message: "the database URL or a PG* variable cannot be understood",
+			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
+		}
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	// A cancelled context stops the statement on the server too, and the connection stays usable to
+	// roll back and to free the run lock.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
+	}
+	return config, nil
+}
+
+// sessionSettings hold for every connection. client_connection_check_interval lets the server notice
+// that a killed runner is gone, stop its statement and free the run lock.
+const sessionSettings = `
+SELECT set_config(name, value, false)
+FROM (VALUES
+    ('application_name', 'taskmigrate'),
+    ('statement_timeout', '0'),
+    ('lock_timeout', '0'),
+    ('idle_in_transaction_session_timeout', '0'),
+    ('client_connection_check_interval', '2s')
+) AS wanted (name, value)
+JOIN pg_settings USING (name)`
+
+func configureSession(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, sessionSettings)
+	return err
+}
+
+// connect opens a connection for reading, within Options.Wait if the server is not there yet.
+func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
+	deadline := time.Now().Add(m.opts.Wait)
+	for said := false; ; said = true {
+		conn, err := pgx.ConnectConfig(ctx, m.config)
+		if err == nil {
+			if err = configureSession(ctx, conn); err != nil {
+				closeConn(conn)
+				return nil, asError(ctx, err)
+			}
+			return conn, nil
+		}
+		if !notYetThere(err) || time.Now().After(deadline) || ctx.Err() != nil {
+			return nil, m.connectError(ctx, err)
+		}
+		if !said {
+			m.opts.Log.Info("waiting for the server", "address", m.address(), "for_at_most", m.opts.Wait)
+		}
+		if err := pause(ctx, 250*time.Millisecond); err != nil {
+			return nil, m.connectError(ctx, err)
+		}
+	}
+}
+
+// notYetThere tells a server that may still come up from one that has refused.
+func notYetThere(err error) bool {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return server.Code == "57P03" || server.Code == "53300" // starting up or shutting down, too many connections
+	}
+	return true
+}
+
+// connectError names the address, the user and the database, and never the password.
+func (m *Migrator) connectError(ctx context.Context, err error) *Error {
+	failure := asError(ctx, err)
+	if ctx.Err() != nil {
+		return failure
+	}
+	if failure.SQLState() == "" {
+		failure.Message = oneLine(rootCause(err).Error())
+	}
+	failure.Message = fmt.Sprintf("cannot connect to %s as %q: %s", m.address(), m.config.User, failure.Message)
+	return failure
+}
+
+func (m *Migrator) address() string {
+	if m.config.Host != "" && m.config.Host[0] == '/' {
+		return fmt.Sprintf("%s/.s.PGSQL.%d database %q", m.config.Host, m.config.Port, m.config.Database)
+	}
+	return fmt.Sprintf("%s database %q", net.JoinHostPort(m.config.Host, fmt.Sprint(m.config.Port)), m.config.Database)
+}
+
+// rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.
+func rootCause(err error) error {
+	for {
+		if op, ok := err.(*net.OpError); ok {
+			return op.Err
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err
+			}
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			if len(e.Unwrap()) == 0 {
+				return err
+			}
+			err = e.Unwrap()[0]
+		default:
+			return err
+		}
+	}
+}
+
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+// pause waits for d or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

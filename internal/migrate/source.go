@@ -1,0 +1,56 @@
+package migrate
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/tasklane/tasks/schema"
+)
+
+// source is one migration file of this binary.
+type source struct {
+	version int64
+	name    string
+	sha256  string // of the whole file, in hexadecimal
+}
+
+// sources lists the migrations in fsys in rising order.
+func sources(fsys fs.FS) ([]source, error) {
+	names, err := fs.Glob(fsys, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var list []source
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s: %w", name, err)
+		}
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(text)
+		list = append(list, source{version: version, name: name, sha256: hex.EncodeToString(sum[:])})
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no migrations: %w", fs.ErrNotExist)
+	}
+	slices.SortFunc(list, func(a, b source) int { return cmp.Compare(a.version, b.version) })
+	return list, nil
+}
+
+// Known lists this binary's migrations in rising order, without asking a database.
+func Known() ([]Migration, error) {
+	list, err := sources(schema.FS)
+	if err != nil {
+		return nil, err
+	}
+	return states(list, nil), nil
+}
