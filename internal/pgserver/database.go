@@ -41,9 +41,12 @@ func (s *Server) DatabaseURL(name string) (string, error) {
 	u, err := url.Parse(s.URL)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		// The cause would quote the URL, password and all.
-		return "", errors.New("pgserver: the server's address is not a URL of the form postgres://…")
+		return "", errors.New("not a URL of the form postgres://user@host/database")
 	}
 	u.Path = "/" + name
+	query := u.Query()
+	query.Del("dbname") // would win over the path
+	u.RawQuery = query.Encode()
 	return u.String(), nil
 }
 

@@ -15,10 +15,11 @@ import (
 	"github.com/ory/dockertest/v3/docker"
 )
 
-// containerLife bounds, in seconds, what an engine that outlives all our other care is left with.
-const containerLife = 2 * 60 * 60
+// containerLife is when, in seconds, the engine ends a container that escaped all other care.
+const containerLife = 12 * 60 * 60
 
-// startDocker runs the image in a container whose port is bound to this machine's loopback alone.
+// startDocker runs the image in a container whose port is bound to the loopback of the engine's
+// machine alone, which therefore has to be this one.
 func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 	pool, err := dockertest.NewPool("")
 	if err == nil {
@@ -27,7 +28,12 @@ func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docker engine: %w: %w", errNone, err)
 	}
+	if err := pull(ctx, pool, c.image); err != nil {
+		return nil, fmt.Errorf("docker image %s is not here and cannot be pulled; TASKSTORE_TEST_POSTGRES_IMAGE names another: %w",
+			c.image, err)
+	}
 
+	name := "taskstore-postgres-" + rand.Text()
 	password := rand.Text()
 	repository, tag := splitImage(c.image)
 	cmd := []string{"postgres"}
@@ -35,23 +41,26 @@ func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 		cmd = append(cmd, "-c", s[0]+"="+s[1])
 	}
 	container, err := pool.RunWithOptions(&dockertest.RunOptions{
+		Name:         name,
 		Repository:   repository,
 		Tag:          tag,
 		Cmd:          cmd,
 		Env:          []string{"POSTGRES_PASSWORD=" + password},
-		Labels:       map[string]string{"taskstore": "test"},
+		ExposedPorts: []string{"5432/tcp"},
 		PortBindings: map[docker.Port][]docker.PortBinding{"5432/tcp": {{HostIP: "127.0.0.1"}}},
 	}, func(host *docker.HostConfig) {
 		host.AutoRemove = true
 		host.PublishAllPorts = false
 	})
 	if err != nil {
-		return nil, fmt.Errorf("docker image %s (set TASKSTORE_TEST_POSTGRES_IMAGE for another): %w", c.image, err)
+		// A container that was made but never ran is not removed by the engine.
+		return nil, errors.Join(fmt.Errorf("docker image %s: %w", c.image, err), pool.RemoveContainerByName(name))
 	}
 	release := tie(container)
 	stop := func() error {
 		defer release()
-		if err := pool.Purge(container); err != nil {
+		var gone *docker.NoSuchContainer // it ended by itself, so the engine has removed it
+		if err := pool.Purge(container); err != nil && !errors.As(err, &gone) {
 			return fmt.Errorf("pgserver: removing the container: %w", err)
 		}
 		return nil
@@ -62,11 +71,21 @@ func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 
 	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Path: "/postgres",
 		Host: container.GetHostPort("5432/tcp"), RawQuery: "sslmode=disable"}
-	if err := accepting(ctx, u.String()); err != nil {
-		logs := containerLog(pool, container)
-		return nil, errors.Join(fmt.Errorf("docker image %s: %w\n%s", c.image, err, logs), stop())
+	if err := accepting(ctx, pool, container, u.String()); err != nil {
+		return nil, errors.Join(fmt.Errorf("docker image %s: %w", c.image, err), stop())
 	}
 	return &Server{URL: u.String(), Source: "docker", stop: stop}, nil
+}
+
+// pull fetches the image unless the engine has it.
+func pull(ctx context.Context, pool *dockertest.Pool, image string) error {
+	_, err := pool.Client.InspectImage(image)
+	if !errors.Is(err, docker.ErrNoSuchImage) {
+		return err
+	}
+	repository, tag := splitImage(image)
+	return pool.Client.PullImage(docker.PullImageOptions{Context: ctx, Repository: repository, Tag: tag},
+		docker.AuthConfiguration{})
 }
 
 // tie makes the container end with this process: a shell in it reads from a pipe that only we hold,
@@ -74,39 +93,59 @@ func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 func tie(container *dockertest.Resource) (release func()) {
 	r, w := io.Pipe()
 	go func() {
-		_, _ = container.Exec([]string{"sh", "-c", "cat >/dev/null; kill -QUIT 1"},
-			dockertest.ExecOptions{StdIn: r})
+		// The image's entry script has no ear for signals until the server takes its place.
+		watch := "cat >/dev/null; while kill -QUIT 1; do sleep 1; done"
+		_, _ = container.Exec([]string{"sh", "-c", watch}, dockertest.ExecOptions{StdIn: r})
 	}()
 	return func() { w.Close() }
 }
 
 // accepting waits until the server takes connections. The image's first start also runs a passing
 // server that answers on the container's own socket only, so the published port is the true sign.
-func accepting(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// The error carries the container's log, followed from its beginning: it goes with the container.
+func accepting(ctx context.Context, pool *dockertest.Pool, container *dockertest.Resource, url string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer within a minute"))
 	defer cancel()
+	var log strings.Builder
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		_ = pool.Client.Logs(docker.LogsOptions{Context: ctx, Container: container.Container.ID, Follow: true,
+			Stdout: true, Stderr: true, OutputStream: &log, ErrorStream: &log})
+	}()
+	running := func() bool {
+		c, err := pool.Client.InspectContainer(container.Container.ID)
+		return err == nil && c.State.Running
+	}
+	err := poll(ctx, url, running)
+	cancel()
+	<-followed // from here on nobody writes the log
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(log.String()))
+	}
+	return nil
+}
+
+// poll connects until that succeeds, ctx is over or the container has ended.
+func poll(ctx context.Context, url string, running func() bool) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		conn, err := pgx.Connect(ctx, url)
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second) // an address that is gone may not even refuse
+		conn, err := pgx.Connect(attempt, url)
+		cancel()
 		if err == nil {
 			return conn.Close(ctx)
 		}
+		if !running() {
+			return fmt.Errorf("the container ended: %w", err)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it accepted no connection: %w", err)
+			return fmt.Errorf("it took no connection, %w: %w", context.Cause(ctx), err)
 		case <-tick.C:
 		}
 	}
-}
-
-func containerLog(pool *dockertest.Pool, container *dockertest.Resource) string {
-	var b strings.Builder
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = pool.Client.Logs(docker.LogsOptions{Context: ctx, Container: container.Container.ID, Tail: "20",
-		Stdout: true, Stderr: true, OutputStream: &b, ErrorStream: &b})
-	return strings.TrimSpace(b.String())
 }
 
 // splitImage parts postgres:17 and registry:5000/team/postgres:17 at the tag.

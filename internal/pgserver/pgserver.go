@@ -94,9 +94,11 @@ func Start(ctx context.Context, opts ...Option) (*Server, error) {
 		force:  os.Getenv("TASKSTORE_TEST_POSTGRES"),
 		url:    os.Getenv("TASKSTORE_TEST_DATABASE_URL"),
 		bindir: os.Getenv("TASKSTORE_TEST_POSTGRES_BINDIR"),
-		image:  cmp.Or(os.Getenv("TASKSTORE_TEST_POSTGRES_IMAGE"), DefaultImage),
+		image:  image(),
 	}, newOptions(opts))
 }
+
+func image() string { return cmp.Or(os.Getenv("TASKSTORE_TEST_POSTGRES_IMAGE"), DefaultImage) }
 
 func start(ctx context.Context, c config, o options) (*Server, error) {
 	srv, err := find(ctx, c, o)
@@ -116,7 +118,7 @@ func find(ctx context.Context, c config, o options) (*Server, error) {
 		if c.url == "" {
 			return nil, errors.New("TASKSTORE_TEST_POSTGRES=url needs TASKSTORE_TEST_DATABASE_URL")
 		}
-		return fromURL(c.url), nil
+		return fromURL(c.url)
 	case "local":
 		srv, err := startLocal(ctx, c, o)
 		if errors.Is(err, errNone) {
@@ -131,22 +133,29 @@ func find(ctx context.Context, c config, o options) (*Server, error) {
 	}
 
 	if c.url != "" {
-		return fromURL(c.url), nil
+		return fromURL(c.url)
 	}
 	srv, err := startLocal(ctx, c, o)
 	if !errors.Is(err, errNone) {
 		return srv, err
 	}
 	srv, err = startDocker(ctx, c, o)
-	if errors.Is(err, errNone) {
+	switch {
+	case errors.Is(err, errNone):
 		return nil, fmt.Errorf("no PostgreSQL server here and no Docker; install one: %s",
 			installCommand(runtime.GOOS, os.Geteuid()))
+	case err != nil:
+		return nil, fmt.Errorf("%w; or do without Docker: %s", err, installCommand(runtime.GOOS, os.Geteuid()))
 	}
-	return srv, err
+	return srv, nil
 }
 
-func fromURL(url string) *Server {
-	return &Server{URL: url, Source: "url", stop: func() error { return nil }}
+func fromURL(url string) (*Server, error) {
+	srv := &Server{URL: url, Source: "url", stop: func() error { return nil }}
+	if _, err := srv.DatabaseURL("postgres"); err != nil {
+		return nil, fmt.Errorf("TASKSTORE_TEST_DATABASE_URL: %w", err)
+	}
+	return srv, nil
 }
 
 // installCommand is the one command that gives this machine server binaries.

@@ -15,11 +15,11 @@ finish() {
 	[ -z "$dir" ] && exit
 	"$bin/pg_ctl" stop -D "$dir/data" -m immediate -w >/dev/null
 	# Where the server itself was killed, its orphans may still be writing for a moment.
-	for second in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		rm -rf "$dir" 2>/dev/null && exit
 		sleep 1
 	done
-	rm -rf "$dir"
+	exit 4
 }
 
 fail() {
