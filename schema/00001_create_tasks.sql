@@ -2,6 +2,9 @@
 --
 -- Where the table exists already, do not run this file: `taskmigrate adopt` compares the live
 -- table with it and records it as applied.
+--
+-- integer is the documented type, and enough for four values:
+-- squawk-ignore-file prefer-bigint-over-int
 
 -- +goose Up
 CREATE TABLE tasks (

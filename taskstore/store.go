@@ -82,7 +82,7 @@ func (s *Store) retry(ctx context.Context, f func() error) error {
 		if once || !isTransient(err) {
 			return err
 		}
-		timer := time.NewTimer(rand.N(backoff)) //nolint:gosec // jitter needs no secrecy
+		timer := time.NewTimer(rand.N(backoff))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -1,0 +1,43 @@
+# The only doors: everything that people and CI do here is a target. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+SQLC     := go tool -modfile=tools/go.mod sqlc
+GOLANGCI := go tool -modfile=tools/lint/go.mod golangci-lint
+SQUAWK   := npx --yes squawk-cli@2.66.0
+WITHPG   := go run ./internal/pgserver/withpg
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Migrate a database and watch a small service work on it, about fifteen seconds
+	@mkdir -p bin
+	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
+	@$(WITHPG) sh -c 'bin/taskmigrate up && bin/worker -for 8s'
+
+.PHONY: test
+test: ## Run all tests; finds or starts a Postgres
+	go test ./...
+
+.PHONY: test-race
+test-race: ## Run all tests under the race detector
+	go test -race ./...
+
+.PHONY: lint
+lint: ## Lint the Go code and the migrations (the latter by squawk, which needs npx)
+	go vet ./...
+	$(GOLANGCI) run ./...
+	SQUAWK="$(SQUAWK)" tools/lint-migrations.sh
+
+.PHONY: generate
+generate: ## Generate dbgen from queries and schema
+	$(SQLC) generate
+
+.PHONY: verify
+verify: ## Fail if generated code is stale or a query breaks a rule
+	$(SQLC) diff
+	$(WITHPG) sh -c 'go run ./cmd/taskmigrate up >/dev/null && $(SQLC) vet'
