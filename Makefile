@@ -41,3 +41,7 @@ generate: ## Generate dbgen from queries and schema
 verify: ## Fail if generated code is stale or a query breaks a rule
 	$(SQLC) diff
 	$(WITHPG) sh -c 'go run ./cmd/taskmigrate up >/dev/null && $(SQLC) vet'
+
+.PHONY: readme
+readme: ## Run the commands of the README
+	$(WITHPG) tools/readme-commands.sh
