@@ -14,11 +14,15 @@ type backend struct {
 	age                            float64 // seconds of its transaction, or of its statement
 }
 
-// backendQuery reads backends; a WHERE clause follows. What the user may not see comes out empty.
-const backendQuery = `
-SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(state, ''), coalesce(query, ''),
-    coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change)), 0)::float8
-FROM pg_stat_activity`
+// backendColumns are what is told of a backend, from pg_stat_activity with pid from anywhere. What the
+// user may not see comes out empty.
+const backendColumns = `
+pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(state, ''), coalesce(query, ''),
+coalesce(extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change)), 0)::float8`
+
+// blockersQuery reads who blocks the backend $1. A prepared transaction has the pid 0.
+const blockersQuery = `SELECT ` + backendColumns + `
+FROM unnest(pg_blocking_pids($1)) AS blocking (pid) LEFT JOIN pg_stat_activity USING (pid)`
 
 func (b *backend) columns() []any {
 	return []any{&b.pid, &b.user, &b.application, &b.state, &b.text, &b.age}
@@ -31,7 +35,7 @@ var secret = regexp.MustCompile(`(?i)(password\s*=?\s*)('[^']*'|\S+)`)
 
 func (b backend) String() string {
 	if b.pid == 0 {
-		return "unknown"
+		return "a prepared transaction, see pg_prepared_xacts"
 	}
 	text := secret.ReplaceAllString(oneLine(b.text), "$1***")
 	if cut := []rune(text); len(cut) > 120 {

@@ -9,14 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 )
 
 // connectTimeout bounds one attempt to connect, unless the connection string has a limit of its own.
 const connectTimeout = 10 * time.Second
-
-// cancelGrace is how long a cancelled statement may take to end before its connection is cut.
-const cancelGrace = 1500 * time.Millisecond
 
 // parseConfig reads a connection string. Its errors never repeat the string: where it is malformed,
 // nobody can tell which part of it is the password.
@@ -31,11 +27,6 @@ func parseConfig(connString string) (*pgx.ConnConfig, error) {
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
-	}
-	// A cancelled context stops the statement on the server too, and the connection stays usable to
-	// roll back and to free the run lock.
-	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
 	return config, nil
 }
@@ -64,7 +55,7 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	for said := false; ; said = true {
 		conn, err := pgx.ConnectConfig(ctx, m.config)
 		if err == nil {
-			if err = configureSession(ctx, conn); err != nil {
+			if err = m.prepareConn(ctx, conn); err != nil {
 				closeConn(conn)
 				return nil, asError(ctx, err)
 			}
@@ -80,6 +71,13 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, m.connectError(ctx, err)
 		}
 	}
+}
+
+func (m *Migrator) prepareConn(ctx context.Context, conn *pgx.Conn) error {
+	if err := m.refusePooler(ctx, conn); err != nil {
+		return err
+	}
+	return configureSession(ctx, conn)
 }
 
 // notYetThere tells a server that may still come up from one that has refused.

@@ -41,8 +41,9 @@ func (m *Migrator) Down(ctx context.Context, opts DownOptions) ([]Migration, err
 			return list, err
 		}
 	}
-	results, err := (&run{Migrator: m, to: opts.To, down: true}).migrate(ctx)
-	return m.after(ctx, list, results, err)
+	r := &run{Migrator: m, to: opts.To, down: true}
+	results, err := r.migrate(ctx)
+	return r.outcome(ctx, list, results, err)
 }
 
 // Database is the name of the database that the connection string leads to.

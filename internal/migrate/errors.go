@@ -2,8 +2,11 @@ package migrate
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -64,9 +67,12 @@ func asError(ctx context.Context, err error) *Error {
 		return own
 	}
 	if ctx.Err() != nil {
-		return &Error{Code: ExitFailed, Message: "interrupted", Err: err}
+		return &Error{Code: ExitFailed, Message: "interrupted: " + context.Cause(ctx).Error(), Err: err}
 	}
 	failure := &Error{Code: ExitFailed, Message: oneLine(err.Error()), Err: err}
+	if lost(err) {
+		failure.Message = "the connection to the server was lost: " + oneLine(rootCause(err).Error())
+	}
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		failure.Message = fmt.Sprintf("%s (SQLSTATE %s)", oneLine(server.Message), server.Code)
 		failure.Hint = oneLine(strings.TrimSpace(server.Detail + " " + server.Hint))
@@ -74,16 +80,15 @@ func asError(ctx context.Context, err error) *Error {
 	return failure
 }
 
+// lost tells whether err comes of a broken connection.
+func lost(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, pgconn.ErrConnClosed)
+}
+
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func usagef(format string, args ...any) *Error {
 	return &Error{Code: ExitUsage, Message: fmt.Sprintf(format, args...)}
-}
-
-// plural says "1 row", "2 rows".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

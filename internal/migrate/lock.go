@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -37,16 +38,16 @@ func (l runLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 		if err != nil {
 			return err
 		}
-		if time.Now().After(deadline) {
+		if holder != nil && time.Now().After(deadline) {
 			return &Error{
 				Code:    ExitLockWait,
 				Message: fmt.Sprintf("another run has not finished within %s: %s", l.run.opts.RunLockWait, holder),
 				Hint:    "nothing was changed; run the same command again, or wait longer with --run-lock-wait",
 			}
 		}
-		if who := holder.who(); who != told {
+		if holder != nil && holder.who() != told {
 			l.run.opts.Log.Info("waiting for another run", "holder", holder.String())
-			told = who
+			told = holder.who()
 		}
 		if err := pause(ctx, step/2+rand.N(step)); err != nil {
 			return err
@@ -72,16 +73,19 @@ func (l runLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-func (l runLock) holder(ctx context.Context, conn *sql.Conn) (holder backend, err error) {
-	row := conn.QueryRowContext(ctx, backendQuery+`
+// holder is whoever holds the lock, nil if that has just ended.
+func (l runLock) holder(ctx context.Context, conn *sql.Conn) (*backend, error) {
+	var holder backend
+	row := conn.QueryRowContext(ctx, `SELECT `+backendColumns+`
+FROM pg_stat_activity
 WHERE pid = (
     SELECT pid FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = $1
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     LIMIT 1)`, lock.DefaultLockID)
-	err = row.Scan(holder.columns()...)
-	if err == sql.ErrNoRows { // it has just finished
-		return holder, nil
+	err := row.Scan(holder.columns()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	return holder, err
+	return &holder, err
 }

@@ -15,13 +15,14 @@ import (
 
 // Options say how long to wait for what. Start from Defaults.
 type Options struct {
-	FS          fs.FS         // goose migrations in plain SQL at its root; nil: schema.FS
-	Wait        time.Duration // for the server to accept connections; 0: one attempt
-	LockTimeout time.Duration // for each lock that a statement in a transaction needs; 0: none
-	LockRetries int           // how often a run goes on after LockTimeout has struck
-	RunLockWait time.Duration // for another runner to finish
-	IndexWait   time.Duration // for those who block a statement outside a transaction; building does not count
-	Log         *slog.Logger  // nil: no log
+	FS          fs.FS          // goose migrations in plain SQL at its root; nil: schema.FS
+	Wait        time.Duration  // for the server to accept connections; 0: one attempt
+	LockTimeout time.Duration  // for each lock that a statement in a transaction needs; 0: none
+	LockRetries int            // how often a run goes on after LockTimeout has struck
+	RunLockWait time.Duration  // for another runner to finish
+	IndexWait   time.Duration  // for those who block a statement outside a transaction; building does not count
+	Log         *slog.Logger   // nil: no log
+	Progress    func(Progress) // of a long statement, from any goroutine, one at a time; nil: not wanted
 }
 
 // Defaults are the waits that taskmigrate has without flags.

@@ -24,6 +24,10 @@ type run struct {
 	statement int      // of that file, counted from 1; 0: none yet
 	recorded  bool     // the file in hand is in the history
 	keeping   bool     // the statement is the history's own, not a migration's
+
+	patient bool   // the file in hand runs without a transaction
+	indexes string // the table's indexes before that file
+	partly  bool   // that file has committed part of its work
 }
 
 // next takes the next file in hand if the one before it is recorded.
@@ -31,6 +35,8 @@ func (r *run) next() {
 	if len(r.queue) > 0 && (r.file.name == "" || r.recorded) {
 		r.file, r.queue = r.queue[0], r.queue[1:]
 		r.statement, r.recorded = 0, false
+		r.patient, r.partly = false, false
+		r.opts.Log.Debug("next", "file", r.file.name)
 	}
 }
 
@@ -78,8 +84,9 @@ func (r *run) migrate(ctx context.Context) ([]*goose.MigrationResult, error) {
 			return done, failure
 		}
 		if retry == r.opts.LockRetries {
-			failure.Code = ExitLockWait
-			failure.Hint = "others held the lock each time; nothing is half-done, run the same command again"
+			if failure.Code != ExitHalfDone {
+				failure.Code = ExitLockWait
+			}
 			return done, failure
 		}
 		delay := backOff(retry)
@@ -91,11 +98,16 @@ func (r *run) migrate(ctx context.Context) ([]*goose.MigrationResult, error) {
 	}
 }
 
-// failure says where the run stopped.
+// failure says where the run stopped and whether something may be half-done.
 func (r *run) failure(ctx context.Context, err error) *Error {
 	failure := *asError(ctx, err)
-	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-		failure.File, failure.Statement = partial.Failed.Source.Path, r.statement
+	partial, ok := errors.AsType[*goose.PartialError](err)
+	if !ok {
+		return &failure
+	}
+	failure.File, failure.Statement = partial.Failed.Source.Path, r.statement
+	if r.halfDone(ctx) {
+		failure.Code = ExitHalfDone
 	}
 	return &failure
 }

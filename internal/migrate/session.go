@@ -3,11 +3,17 @@ package migrate
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 )
+
+// cancelGrace is how long a cancelled statement may take to end before its connection is cut.
+const cancelGrace = 1500 * time.Millisecond
 
 // connector opens the sessions of a run.
 type connector struct {
@@ -16,7 +22,14 @@ type connector struct {
 }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := stdlib.GetConnector(*c.run.config, stdlib.OptionAfterConnect(configureSession)).Connect(ctx)
+	config := c.run.config.Copy()
+	config.OnNotice = c.run.notice
+	// A cancelled context stops the statement on the server too, and the connection stays usable to
+	// roll back and to free the run lock.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
+	}
+	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(configureSession)).Connect(ctx)
 	if err != nil {
 		return nil, c.run.connectError(ctx, err)
 	}
@@ -27,7 +40,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 // executes and what `plan` prints is the same.
 type session struct {
 	*stdlib.Conn
-	run *run
+	run  *run
+	inTx bool
 }
 
 func (s *session) ExecContext(ctx context.Context, query string, named []driver.NamedValue) (driver.Result, error) {
@@ -40,6 +54,12 @@ func (s *session) ExecContext(ctx context.Context, query string, named []driver.
 	}
 	s.run.next()
 	s.run.statement++
+	if s.run.statement == 1 && !s.inTx && s.run.plan == nil {
+		s.run.patient = true
+		if err := s.Conn.Conn().QueryRow(ctx, indexState).Scan(&s.run.indexes); err != nil {
+			return nil, err
+		}
+	}
 	return s.send(ctx, s.run.statement, query, args...)
 }
 
@@ -52,6 +72,7 @@ func (s *session) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, e
 	if _, err := s.send(ctx, 0, "BEGIN"); err != nil {
 		return nil, err
 	}
+	s.inTx = true
 	tx := transaction{session: s, ctx: ctx}
 	limit := fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", s.run.opts.LockTimeout.Milliseconds())
 	if _, err := s.send(ctx, 0, limit); err != nil {
@@ -71,7 +92,17 @@ func (s *session) send(ctx context.Context, number int, query string, args ...an
 	if s.Conn.Conn().IsClosed() {
 		return nil, driver.ErrBadConn
 	}
-	tag, err := s.Conn.Conn().Exec(ctx, query, args...)
+	var wait time.Duration // within a transaction lock_timeout is the limit
+	if !s.inTx {
+		wait = s.run.opts.IndexWait
+	}
+	watched, stop := s.run.watch(ctx, s.Conn.Conn().PgConn().PID(), wait)
+	tag, err := s.Conn.Conn().Exec(watched, query, args...)
+	stop()
+	if gaveUp, ok := errors.AsType[*Error](context.Cause(watched)); ok && err != nil {
+		gaveUp.Err = err
+		err = gaveUp
+	}
 	return driver.RowsAffected(tag.RowsAffected()), err
 }
 
@@ -83,11 +114,13 @@ type transaction struct {
 }
 
 func (t transaction) Commit() error {
+	defer func() { t.session.inTx = false }()
 	_, err := t.session.send(t.ctx, 0, "COMMIT")
 	return err
 }
 
 func (t transaction) Rollback() error {
+	defer func() { t.session.inTx = false }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), time.Second)
 	defer cancel()
 	_, err := t.session.send(ctx, 0, "ROLLBACK")

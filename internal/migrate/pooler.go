@@ -1,0 +1,60 @@
+package migrate
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// refusePooler returns an error if statements of one connection may reach different backends, as
+// through PgBouncer in transaction or statement mode: the run lock would be worth nothing, and settings
+// would leak to other clients. It changes nothing on the server.
+//
+// A pooler invents the process id that it greets its clients with. Where that is not the backend's,
+// the connection is given no benefit of the doubt but this: while another connection is within a
+// transaction, and so keeps a backend to itself, each must go on seeing its own, and never the other's.
+func (m *Migrator) refusePooler(ctx context.Context, conn *pgx.Conn) error {
+	own, err := backendPID(ctx, conn)
+	if err != nil || own == conn.PgConn().PID() {
+		return err
+	}
+	const rounds = 3
+	for range rounds {
+		other, err := pgx.ConnectConfig(ctx, m.config)
+		if err != nil {
+			return err
+		}
+		shared, err := changesBackend(ctx, conn, other, own)
+		closeConn(other)
+		if err != nil {
+			return err
+		}
+		if shared {
+			return &Error{
+				Code:    ExitFailed,
+				Message: "the connection goes through a pooler in transaction mode, as PgBouncer has it; nothing was done",
+				Hint:    "connect to PostgreSQL itself, or to a pool in session mode: the run lock lives in the session",
+			}
+		}
+	}
+	return nil
+}
+
+func changesBackend(ctx context.Context, conn, other *pgx.Conn, own uint32) (bool, error) {
+	if _, err := other.PgConn().Exec(ctx, "BEGIN READ ONLY").ReadAll(); err != nil {
+		return true, nil // statement mode refuses transactions
+	}
+	theirs, err := backendPID(ctx, other)
+	if err != nil {
+		return false, err
+	}
+	again, err := backendPID(ctx, conn)
+	return theirs == own || again != own, err
+}
+
+// backendPID asks by the simple protocol: a pooler may mix up prepared statements.
+func backendPID(ctx context.Context, conn *pgx.Conn) (uint32, error) {
+	var pid uint32
+	err := conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	return pid, err
+}
