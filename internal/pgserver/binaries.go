@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -79,8 +78,7 @@ func versionOf(bindir string) float64 {
 
 func complete(dir string) bool {
 	for _, name := range []string{"initdb", "pg_ctl", "postgres"} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		if _, err := exec.LookPath(filepath.Join(dir, name)); err != nil {
 			return false
 		}
 	}

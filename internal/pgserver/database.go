@@ -15,26 +15,40 @@ import (
 // CreateDatabase creates an empty database. drop removes it again, whoever is still connected; a
 // second call does nothing.
 func (s *Server) CreateDatabase(ctx context.Context) (url string, drop func() error, err error) {
-	name := "taskstore_test_" + strings.ToLower(rand.Text())
-	if err := s.exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
-		return "", nil, fmt.Errorf("pgserver: create a database: %w", err)
-	}
-	drop = func() error {
-		// The test's own context may be over by now.
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		err := s.exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
-		if err != nil {
-			return fmt.Errorf("pgserver: drop database %s: %w", name, err)
-		}
-		return nil
-	}
+	return s.CloneDatabase(ctx, "template0") // template1 may hold things, and sessions that forbid to copy it
+}
+
+// CloneDatabase creates a database as a copy of another one on the server, to which nobody may be
+// connected. drop is as for [Server.CreateDatabase].
+func (s *Server) CloneDatabase(ctx context.Context, template string) (url string, drop func() error, err error) {
+	name := databaseName(time.Now())
 	url, err = s.DatabaseURL(name)
 	if err != nil {
-		return "", nil, errors.Join(err, drop())
+		return "", nil, fmt.Errorf("pgserver: %w", err)
 	}
-	return url, drop, nil
+	err = s.exec(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(template))
+	if err != nil {
+		return "", nil, fmt.Errorf("pgserver: create a database from %s: %w", template, err)
+	}
+	return url, func() error { return s.dropDatabase(name) }, nil
 }
+
+func (s *Server) dropDatabase(name string) error {
+	// The test's own context may be over by now.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := s.exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+		return fmt.Errorf("pgserver: drop database %s: %w", name, err)
+	}
+	return nil
+}
+
+// databaseName is new each time, and tells when the database was made.
+func databaseName(now time.Time) string {
+	return fmt.Sprintf("taskstore_test_%d_%s", now.Unix(), strings.ToLower(rand.Text()))
+}
+
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // DatabaseURL returns the URL of another database on this server.
 func (s *Server) DatabaseURL(name string) (string, error) {
@@ -44,9 +58,10 @@ func (s *Server) DatabaseURL(name string) (string, error) {
 		return "", errors.New("not a URL of the form postgres://user@host/database")
 	}
 	u.Path = "/" + name
-	query := u.Query()
-	query.Del("dbname") // would win over the path
-	u.RawQuery = query.Encode()
+	if query := u.Query(); query.Has("dbname") { // it would win over the path
+		query.Del("dbname")
+		u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // libpq takes a plus sign for itself
+	}
 	return u.String(), nil
 }
 

@@ -97,7 +97,7 @@ func tie(container *dockertest.Resource) (release func()) {
 		watch := "cat >/dev/null; while kill -QUIT 1; do sleep 1; done"
 		_, _ = container.Exec([]string{"sh", "-c", watch}, dockertest.ExecOptions{StdIn: r})
 	}()
-	return func() { w.Close() }
+	return func() { _ = w.Close() }
 }
 
 // accepting waits until the server takes connections. The image's first start also runs a passing

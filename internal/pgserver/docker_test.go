@@ -105,7 +105,7 @@ func TestDockerErrors(t *testing.T) {
 	const absent = "taskstore.invalid/no-such-image:1"
 	srv, err := start(t.Context(), config{force: "docker", image: absent}, newOptions(nil))
 	if err == nil {
-		srv.Close()
+		_ = srv.Close()
 		t.Fatal("it started")
 	}
 	if !strings.Contains(err.Error(), "docker image "+absent+" is not here and cannot be pulled") {
@@ -119,7 +119,7 @@ func TestDockerStartThatFailsShowsTheLog(t *testing.T) {
 	needEngine(t)
 	srv, err := start(t.Context(), config{force: "docker", image: image()}, newOptions([]Option{Setting("shared_buffers", "plenty")}))
 	if err == nil {
-		srv.Close()
+		_ = srv.Close()
 		t.Fatal("it started")
 	}
 	if !strings.Contains(err.Error(), `invalid value for parameter "shared_buffers"`) {

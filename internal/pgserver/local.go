@@ -50,7 +50,7 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 
 	args := append([]string{"-c", supervise, "taskstore-postgres", bin, settings},
 		directories(os.TempDir(), "taskstore-postgres-"+rand.Text()[:10])...)
-	cmd := exec.Command("/bin/sh", args...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", args...)
 	cmd.Dir = "/" // ours may be closed to the server's user
 	cmd.Env = serverEnv()
 	// A group of its own: Ctrl-C in the terminal is for us, and our end is what the supervisor waits for.
@@ -67,7 +67,7 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 		return nil, fmt.Errorf("starting the server's supervisor: %w", err)
 	}
 	stop := func() error {
-		stdin.Close()
+		_ = stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			return fmt.Errorf("pgserver: stopping the local server: %w", err)
 		}
@@ -75,8 +75,8 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 	}
 
 	password := rand.Text()
-	io.WriteString(stdin, password+"\n") // a failure shows as the supervisor's end
-	release := context.AfterFunc(ctx, func() { stdin.Close() })
+	_, _ = io.WriteString(stdin, password+"\n") // a failure shows as the supervisor's end
+	release := context.AfterFunc(ctx, func() { _ = stdin.Close() })
 	dir, err := ready(stdout)
 	if !release() {
 		err = ctx.Err()

@@ -199,7 +199,7 @@ func TestStartThatFailsShowsTheServersLog(t *testing.T) {
 	needBinaries(t)
 	srv, err := startHere(t.Context(), Setting("shared_buffers", "plenty"))
 	if err == nil {
-		srv.Close()
+		_ = srv.Close()
 		t.Fatal("it started")
 	}
 	if !strings.Contains(err.Error(), `invalid value for parameter "shared_buffers"`) {
@@ -218,7 +218,7 @@ func TestStartRefusesSettingsThatBreakTheFile(t *testing.T) {
 	for _, s := range []Option{Setting("a b", "1"), Setting("", "1"), Setting("work_mem", "1\nfsync = on")} {
 		srv, err := startHere(t.Context(), s)
 		if err == nil {
-			srv.Close()
+			_ = srv.Close()
 			t.Error("it started")
 		} else if !strings.Contains(err.Error(), "cannot stand in a configuration file") {
 			t.Errorf("another error: %v", err)
@@ -233,7 +233,7 @@ func TestStartCancelled(t *testing.T) {
 	cancel()
 	srv, err := startHere(ctx)
 	if err == nil {
-		srv.Close()
+		_ = srv.Close()
 	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v; want context.Canceled", err)

@@ -40,7 +40,7 @@ func child(how string) {
 		os.Exit(1)
 	}
 	fmt.Println(srv.URL)
-	os.Stdin.Read(make([]byte, 1))
+	_, _ = os.Stdin.Read(make([]byte, 1))
 	switch how {
 	case "exit":
 		os.Exit(3)
@@ -194,7 +194,7 @@ func openTempDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func TestStartErrors(t *testing.T) {
 			t.Parallel()
 			srv, err := start(t.Context(), c.config, newOptions(nil))
 			if err == nil {
-				srv.Close()
+				_ = srv.Close()
 				t.Fatal("it started")
 			}
 			if !strings.Contains(err.Error(), c.want) {
