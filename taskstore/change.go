@@ -48,15 +48,14 @@ func (s *Store) SetStatus(ctx context.Context, t Task, to Status) (Task, error) 
 
 // swap runs a compare-and-set of one task. That no row matched does not say why, so it looks.
 func (s *Store) swap(ctx context.Context, id int64, op string, set func() (Task, error)) (Task, error) {
-	var t Task
-	err := s.retry(ctx, func() (err error) {
-		t, err = set()
+	t, err := retry(ctx, s, func() (Task, error) {
+		t, err := set()
 		if errors.Is(err, pgx.ErrNoRows) {
 			if _, err = s.q.GetTask(ctx, id); err == nil {
 				err = errChanged
 			}
 		}
-		return err
+		return t, err
 	})
 	if err != nil {
 		return Task{}, fail(err, op+" %d", id)
@@ -66,12 +65,9 @@ func (s *Store) swap(ctx context.Context, id int64, op string, set func() (Task,
 
 // Delete removes the task with that id, whatever its status and version, or returns ErrNotFound.
 func (s *Store) Delete(ctx context.Context, id int64) error {
-	err := s.retry(ctx, func() error {
-		n, err := s.q.DeleteTask(ctx, id)
-		if err == nil && n == 0 {
-			err = pgx.ErrNoRows
-		}
-		return err
-	})
+	n, err := retry(ctx, s, func() (int64, error) { return s.q.DeleteTask(ctx, id) })
+	if err == nil && n == 0 {
+		err = pgx.ErrNoRows
+	}
 	return fail(err, "delete task %d", id)
 }

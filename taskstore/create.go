@@ -14,10 +14,8 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err := checkArgument(t.Argument); err != nil {
 		return Task{}, fail(err, "create task")
 	}
-	var row dbgen.CreateTaskRow
-	err := s.retry(ctx, func() (err error) {
-		row, err = s.q.CreateTask(ctx, dbgen.CreateTaskParams(t))
-		return err
+	row, err := retry(ctx, s, func() (dbgen.CreateTaskRow, error) {
+		return s.q.CreateTask(ctx, dbgen.CreateTaskParams(t))
 	})
 	if err != nil {
 		return Task{}, fail(err, "create task")
@@ -59,11 +57,7 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if len(ts) >= copyFrom {
 		insert = s.copy
 	}
-	var ids []int64
-	err := s.retry(ctx, func() (err error) {
-		ids, err = insert(ctx, ts)
-		return err
-	})
+	ids, err := retry(ctx, s, func() ([]int64, error) { return insert(ctx, ts) })
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"math"
+
+	"github.com/tasklane/tasks/dbgen"
 )
 
 // The size of a page: what [Page] means by 0, and the most it may ask for.
@@ -20,11 +22,7 @@ type Page struct {
 
 // Get returns the task with that id, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, id int64) (Task, error) {
-	var t Task
-	err := s.retry(ctx, func() (err error) {
-		t, err = s.q.GetTask(ctx, id)
-		return err
-	})
+	t, err := retry(ctx, s, func() (Task, error) { return s.q.GetTask(ctx, id) })
 	if err != nil {
 		return Task{}, fail(err, "get task %d", id)
 	}
@@ -54,10 +52,8 @@ func (s *Store) list(ctx context.Context, f Filter, last int64, limit int) ([]Ta
 	if err := f.check(); err != nil {
 		return nil, fail(err, "list tasks")
 	}
-	var ts []Task
-	err := s.retry(ctx, func() (err error) {
-		ts, err = f.list(ctx, s.q, last, int32(limit)) //nolint:gosec // at most maxLimit
-		return err
+	ts, err := retry(ctx, s, func() ([]Task, error) {
+		return f.list(ctx, s.q, last, int32(limit)) //nolint:gosec // at most maxLimit
 	})
 	if err != nil {
 		return nil, fail(err, "list tasks")
@@ -95,11 +91,7 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 	if err := f.check(); err != nil {
 		return 0, fail(err, "count tasks")
 	}
-	var n int64
-	err := s.retry(ctx, func() (err error) {
-		n, err = f.count(ctx, s.q)
-		return err
-	})
+	n, err := retry(ctx, s, func() (int64, error) { return f.count(ctx, s.q) })
 	if err != nil {
 		return 0, fail(err, "count tasks")
 	}
@@ -109,16 +101,13 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 // CountByStatus returns how many tasks each status has; a status that no task has is absent. It reads
 // the whole table, or all of idx_status: see [Store.Backlog] for what is cheap to ask often.
 func (s *Store) CountByStatus(ctx context.Context) (map[Status]int64, error) {
-	counts := make(map[Status]int64)
-	err := s.retry(ctx, func() error {
-		rows, err := s.q.CountByStatus(ctx)
-		for _, r := range rows {
-			counts[r.Status] = r.Tasks
-		}
-		return err
-	})
+	rows, err := retry(ctx, s, func() ([]dbgen.CountByStatusRow, error) { return s.q.CountByStatus(ctx) })
 	if err != nil {
 		return nil, fail(err, "count tasks by status")
+	}
+	counts := make(map[Status]int64, len(rows))
+	for _, r := range rows {
+		counts[r.Status] = r.Tasks
 	}
 	return counts, nil
 }

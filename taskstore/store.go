@@ -2,7 +2,7 @@ package taskstore
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -63,7 +63,7 @@ func (s *Store) WithTx(tx pgx.Tx) *Store {
 	return &c
 }
 
-// Back-off between attempts of [Store.retry]: the upper bound of a random wait.
+// Back-off between attempts of retry: the upper bound of a random wait.
 const (
 	firstBackoff = 2 * time.Millisecond
 	maxBackoff   = 250 * time.Millisecond
@@ -72,21 +72,21 @@ const (
 // retry runs f again for as long as it fails by deadlock or serialization failure and ctx lasts. Both
 // mean that the server rolled the statement back whole, so that doing it again does it once. Inside a
 // caller's transaction only the caller can start over, so there f runs once.
-func (s *Store) retry(ctx context.Context, f func() error) error {
+func retry[T any](ctx context.Context, s *Store, f func() (T, error)) (T, error) {
 	once := s.inTx
 	if conn, ok := s.db.(*pgx.Conn); ok && conn.PgConn().TxStatus() != 'I' {
 		once = true // the caller sent BEGIN by hand
 	}
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		err := f()
+		v, err := f()
 		if once || !isTransient(err) {
-			return err
+			return v, err
 		}
 		timer := time.NewTimer(rand.N(backoff))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return errors.Join(ctx.Err(), err)
+			return v, fmt.Errorf("%w, after %w", ctx.Err(), err)
 		case <-timer.C:
 		}
 	}

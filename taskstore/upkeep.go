@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/tasklane/tasks/dbgen"
 )
 
 // sliceRows is how many rows of the primary key one statement of DeleteFinished looks at.
@@ -20,42 +22,48 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 	if limit < 1 {
 		return 0, fail(invalid("limit %d is not positive", limit), "delete finished tasks")
 	}
-	cutoff := before.UnixMilli()
-	total, first, end := 0, s.kept.Load(), false
-	for total < limit && !end {
-		var deleted int
-		err := s.retry(ctx, func() (err error) {
-			deleted, first, end, err = s.deleteSlice(ctx, cutoff, first, min(limit-total, sliceRows))
-			return err
+	cutoff, total, first := before.UnixMilli(), 0, s.kept.Load()
+	for total < limit {
+		slice, err := retry(ctx, s, func() (deleted, error) {
+			return s.deleteSlice(ctx, cutoff, first, min(limit-total, sliceRows))
 		})
-		total += deleted
 		if err != nil {
 			return int64(total), fail(err, "delete finished tasks, %d deleted so far", total)
 		}
+		total, first = total+slice.tasks, slice.next
 		if !s.inTx { // what may yet be rolled back is not done
 			s.kept.Store(first)
+		}
+		if slice.end {
+			break
 		}
 	}
 	return int64(total), nil
 }
 
-// deleteSlice deletes up to limit tasks from the rows that begin at first. It says where to go on, and
-// whether that was the last slice to look at.
-func (s *Store) deleteSlice(ctx context.Context, cutoff, first int64, limit int) (deleted int, next int64, end bool, err error) {
+// deleted says what deleteSlice did.
+type deleted struct {
+	tasks int
+	next  int64 // where to go on
+	end   bool  // that was the last slice to look at
+}
+
+// deleteSlice deletes up to limit tasks from the rows that begin at first.
+func (s *Store) deleteSlice(ctx context.Context, cutoff, first int64, limit int) (deleted, error) {
 	slice, err := s.q.NextSlice(ctx, cutoff, first, sliceRows)
 	if err != nil {
-		return 0, first, false, err
+		return deleted{}, err
 	}
 	ids, err := s.q.DeleteFinished(ctx, first, slice.Last, cutoff, int32(limit)) //nolint:gosec // at most sliceRows
 	switch {
 	case err != nil:
-		return 0, first, false, err
+		return deleted{}, err
 	case len(ids) == limit:
-		return limit, slices.Max(ids), false, nil // the slice may hold more
+		return deleted{tasks: limit, next: slices.Max(ids)}, nil // the slice may hold more
 	case slice.Tasks < sliceRows || slice.Older == 0 || slice.Last == math.MaxInt64:
-		return len(ids), bottom, true, nil
+		return deleted{tasks: len(ids), next: bottom, end: true}, nil
 	default:
-		return len(ids), slice.Last + 1, false, nil
+		return deleted{tasks: len(ids), next: slice.Last + 1}, nil
 	}
 }
 
@@ -69,14 +77,9 @@ type Backlog struct {
 
 // Backlog counts what is not completed; what is does not add to its cost.
 func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
-	var b Backlog
-	err := s.retry(ctx, func() error {
-		row, err := s.q.GetBacklog(ctx)
-		b = Backlog{row.Pending, row.Processing, row.Failed, Millis(row.OldestPending)}
-		return err
-	})
+	row, err := retry(ctx, s, func() (dbgen.GetBacklogRow, error) { return s.q.GetBacklog(ctx) })
 	if err != nil {
 		return Backlog{}, fail(err, "read the backlog")
 	}
-	return b, nil
+	return Backlog{row.Pending, row.Processing, row.Failed, Millis(row.OldestPending)}, nil
 }

@@ -58,11 +58,14 @@ func (s *Store) claim(ctx context.Context, q queue, n int, take func(first int64
 		return nil, fail(err, "claim")
 	}
 	mk := s.marks.start(q)
-	ts, err := s.take(ctx, take, mk.first, n)
+	from := func(first int64, n int) ([]Task, error) {
+		return retry(ctx, s, func() ([]Task, error) { return take(first, int32(n)) }) //nolint:gosec // at most maxBatch
+	}
+	ts, err := from(mk.first, n)
 	if err == nil && len(ts) < n && mk.first > bottom {
 		s.marks.rewind(q)
 		var below []Task
-		below, err = s.take(ctx, take, bottom, n-len(ts))
+		below, err = from(bottom, n-len(ts))
 		ts = append(ts, below...)
 	}
 	if err != nil && (len(ts) == 0 || s.inTx) {
@@ -79,14 +82,6 @@ func (s *Store) claim(ctx context.Context, q queue, n int, take func(first int64
 	return ts, nil
 }
 
-func (s *Store) take(ctx context.Context, take func(first int64, n int32) ([]Task, error), first int64, n int) (ts []Task, err error) {
-	err = s.retry(ctx, func() error {
-		ts, err = take(first, int32(n)) //nolint:gosec // at most maxBatch
-		return err
-	})
-	return ts, err
-}
-
 // Heartbeat renews the leases of tasks in place: each task of the slice whose lease is alive gets its
 // new version. The others are named by a [ConflictError]; stop working on them.
 func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
@@ -94,10 +89,8 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 		return nil
 	}
 	ids, versions := leases(tasks)
-	var rows []dbgen.HeartbeatTasksRow
-	err := s.retry(ctx, func() (err error) {
-		rows, err = s.q.HeartbeatTasks(ctx, ids, versions)
-		return err
+	rows, err := retry(ctx, s, func() ([]dbgen.HeartbeatTasksRow, error) {
+		return s.q.HeartbeatTasks(ctx, ids, versions)
 	})
 	if err != nil {
 		return fail(err, "heartbeat of %d tasks", len(tasks))
@@ -145,11 +138,7 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 		return nil, nil
 	}
 	ids, versions := leases(tasks)
-	var done []int64
-	err := s.retry(ctx, func() (err error) {
-		done, err = s.q.FinishTasks(ctx, int32(to), ids, versions)
-		return err
-	})
+	done, err := retry(ctx, s, func() ([]int64, error) { return s.q.FinishTasks(ctx, int32(to), ids, versions) })
 	if err == nil && len(done) < len(ids) {
 		slices.Sort(done)
 		err = conflict(slices.DeleteFunc(ids, func(id int64) bool {
@@ -188,10 +177,8 @@ func (s *Store) RequeueStale(ctx context.Context, silentFor time.Duration, limit
 	if err != nil {
 		return nil, fail(err, "requeue stale tasks")
 	}
-	var ids []int64
-	err = s.retry(ctx, func() (err error) {
-		ids, err = s.q.RequeueTasks(ctx, silentFor.Milliseconds(), int32(limit)) //nolint:gosec // at most maxBatch
-		return err
+	ids, err := retry(ctx, s, func() ([]int64, error) {
+		return s.q.RequeueTasks(ctx, silentFor.Milliseconds(), int32(limit)) //nolint:gosec // at most maxBatch
 	})
 	if err != nil {
 		return nil, fail(err, "requeue stale tasks")
@@ -209,11 +196,7 @@ func (s *Store) Retry(ctx context.Context, ids ...int64) (int64, error) {
 		return 0, nil
 	}
 	ids = slices.Sorted(slices.Values(ids)) // the order in which rows are to be locked
-	var retried []int64
-	err := s.retry(ctx, func() (err error) {
-		retried, err = s.q.RetryTasks(ctx, ids)
-		return err
-	})
+	retried, err := retry(ctx, s, func() ([]int64, error) { return s.q.RetryTasks(ctx, ids) })
 	if err != nil {
 		return 0, fail(err, "retry %d tasks", len(ids))
 	}
