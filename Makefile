@@ -28,9 +28,12 @@ test-race: ## Run all tests under the race detector
 	go test -race ./...
 
 .PHONY: lint
-lint: ## Lint the Go code and the migrations (the latter by squawk, which needs npx)
+lint: lint-sql ## Lint the Go code and the migrations
 	go vet ./...
 	$(GOLANGCI) run ./...
+
+.PHONY: lint-sql
+lint-sql: ## Lint the migrations (squawk, by npx, and rules of ours)
 	SQUAWK="$(SQUAWK)" tools/lint-migrations.sh
 
 .PHONY: generate
@@ -41,6 +44,18 @@ generate: ## Generate dbgen from queries and schema
 verify: ## Fail if generated code is stale or a query breaks a rule
 	$(SQLC) diff
 	$(WITHPG) sh -c 'go run ./cmd/taskmigrate up >/dev/null && $(SQLC) vet'
+
+.PHONY: plans
+plans: ## Write docs/plans.md: the plan of each query on a million rows
+	go run ./internal/planbook
+
+.PHONY: plans-check
+plans-check: ## Fail if a plan has changed or a query exceeds its budget
+	go run ./internal/planbook -check
+
+.PHONY: prove-checks
+prove-checks: ## Plant faults in a scratch copy and show that each check turns red
+	tools/prove-checks.sh
 
 .PHONY: readme
 readme: ## Run the commands of the README
