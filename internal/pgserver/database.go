@@ -26,6 +26,8 @@ func (s *Server) CloneDatabase(ctx context.Context, template string) (url string
 	if err != nil {
 		return "", nil, fmt.Errorf("pgserver: %w", err)
 	}
+	// With the server's own strategy (from 15 on WAL_LOG): on a server that does not wait for the disk both take
+	// 20 ms for a migrated database, on one that does FILE_COPY takes twice as long as WAL_LOG.
 	err = s.exec(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(template))
 	if err != nil {
 		return "", nil, fmt.Errorf("pgserver: create a database from %s: %w", template, err)
