@@ -1,0 +1,194 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// failWrites makes the first n statements that write to tasks fail with that SQLSTATE. The sequence
+// attempts counts them, whatever is rolled back.
+func failWrites(t *testing.T, b *bundle, code string, n int) {
+	t.Helper()
+	b.exec(t, `CREATE SEQUENCE IF NOT EXISTS attempts`)
+	b.exec(t, `ALTER SEQUENCE attempts RESTART`)
+	b.exec(t, fmt.Sprintf(`
+		CREATE OR REPLACE FUNCTION fail_write() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF nextval('attempts') <= %d THEN
+				RAISE EXCEPTION 'made to fail' USING ERRCODE = '%s';
+			END IF;
+			RETURN NULL;
+		END $$`, n, code))
+	b.exec(t, `
+		CREATE OR REPLACE TRIGGER fail_write AFTER INSERT OR UPDATE OR DELETE ON tasks
+		FOR EACH STATEMENT EXECUTE FUNCTION fail_write()`)
+}
+
+func attempts(t *testing.T, b *bundle) int64 {
+	t.Helper()
+	return one[int64](t, b.pool, `SELECT last_value FROM attempts`)
+}
+
+// writes are the methods that write, each once.
+var writes = map[string]func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error{
+	"create task": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
+		_, err := s.Create(ctx, newTask(1))
+		return err
+	},
+	"create 2 tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
+		_, err := s.CreateMany(ctx, newTasks(2))
+		return err
+	},
+	"create 200 tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
+		_, err := s.CreateMany(ctx, newTasks(200))
+		return err
+	},
+	"update task 1": func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error {
+		_, err := s.Update(ctx, task)
+		return err
+	},
+	"set status of task 1": func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error {
+		_, err := s.SetStatus(ctx, task, taskstore.Failed)
+		return err
+	},
+	"delete task 1": func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error {
+		return s.Delete(ctx, task.ID)
+	},
+}
+
+var rowsAdded = map[string]int{"create task": 1, "create 2 tasks": 2, "create 200 tasks": 200, "delete task 1": -1}
+
+// Deadlocks and serialization failures are another transaction's doing: outside a transaction the
+// statement is sent again, and takes effect once.
+func TestTransientFailuresAreRetried(t *testing.T) {
+	t.Parallel()
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			for _, code := range []string{"40001", "40P01"} {
+				b.exec(t, `DROP TRIGGER IF EXISTS fail_write ON tasks`)
+				b.exec(t, `TRUNCATE tasks RESTART IDENTITY`)
+				task := b.create(t, 1)
+				failWrites(t, b, code, 3)
+				if err := write(t.Context(), b.store, task); err != nil {
+					t.Errorf("%s: %v", code, err)
+				}
+				if n := attempts(t, b); n != 4 {
+					t.Errorf("%s: %d attempts, want 4", code, n)
+				}
+				if rows, want := len(stored(t, b.pool)), 1+rowsAdded[name]; rows != want {
+					t.Errorf("%s: %d rows, want %d", code, rows, want)
+				}
+			}
+		})
+	}
+}
+
+// In a caller's transaction only the caller can start over, whichever way it was begun.
+func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
+	t.Parallel()
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			task := b.create(t, 1)
+			conn, err := pgx.Connect(t.Context(), b.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(t.Context())
+			for code, isConflict := range map[string]bool{"40001": true, "40P01": false} {
+				for _, how := range []string{"WithTx", "New", "BEGIN by hand"} {
+					failWrites(t, b, code, 1)
+					if _, err := conn.Exec(t.Context(), `BEGIN`); err != nil {
+						t.Fatal(err)
+					}
+					s, tx := taskstore.New(conn), b.begin(t, pgx.ReadCommitted)
+					switch how {
+					case "WithTx":
+						s = b.store.WithTx(tx)
+					case "New":
+						s = taskstore.New(tx)
+					}
+					err := write(t.Context(), s, task)
+					if sqlState(err) != code || errors.Is(err, taskstore.ErrConflict) != isConflict {
+						t.Errorf("%s, %s: error %v, want the server's, a conflict: %v", how, code, err, isConflict)
+					}
+					if n := attempts(t, b); n != 1 {
+						t.Errorf("%s, %s: %d attempts, want 1", how, code, n)
+					}
+					if err := tx.Rollback(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := conn.Exec(t.Context(), `ROLLBACK`); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The retries end with the context, and the error says both why it stopped and why it retried.
+func TestRetriesEndWithTheContext(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	task := b.create(t, 1)
+	failWrites(t, b, "40P01", 1_000_000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := start(func() error { return b.store.Delete(ctx, task.ID) })
+	b.waitFor(t, `SELECT last_value >= 3 FROM attempts`)
+	cancel()
+	wantError(t, <-done, context.Canceled)
+	if got := storedTask(t, b.pool, task.ID); got != task {
+		t.Errorf("stored %+v, want %+v", got, task)
+	}
+}
+
+// A pool whose sessions are serializable by default is no caller's transaction: a lost race is run
+// again, and then succeeds or meets the new version.
+func TestSerializableSessionsAreRetried(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pool := b.connect(t, func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	})
+	s := taskstore.New(pool)
+	for name, change := range rowChanges {
+		task := b.create(t, 1)
+		rival := b.begin(t, pgx.ReadCommitted)
+		current, err := b.store.WithTx(rival).SetStatus(t.Context(), task, taskstore.Processing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := start(func() error { return change(t, s, task) })
+		b.waitForBlocked(t, 1)
+		if err := rival.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err = <-done
+		if name == "Delete" {
+			if err != nil || len(stored(t, b.pool)) != 0 {
+				t.Errorf("Delete: %v, and %d rows", err, len(stored(t, b.pool)))
+			}
+			continue
+		}
+		wantError(t, err, taskstore.ErrConflict)
+		if state := sqlState(err); state != "" {
+			t.Errorf("%s was not run again: SQLSTATE %s", name, state)
+		}
+		if got := storedTask(t, b.pool, task.ID); got != current {
+			t.Errorf("stored %+v, want %+v", got, current)
+		}
+		b.exec(t, `DELETE FROM tasks`)
+	}
+}
