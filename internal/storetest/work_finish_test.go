@@ -1,0 +1,201 @@
+package storetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// leasesOf returns n leases and one task for each way to have none, each id once.
+func leasesOf(t *testing.T, b *bundle, n int) (live, lost []taskstore.Task) {
+	t.Helper()
+	b.createMany(t, n+6)
+	tasks := claim(t, b.store, n+6)
+	live, lost = tasks[:n], tasks[n:]
+	if err := b.store.Release(t.Context(), lost[0]); err != nil { // pending
+		t.Fatal(err)
+	}
+	if err := b.store.Release(t.Context(), lost[1]); err != nil { // another worker's
+		t.Fatal(err)
+	}
+	b.exec(t, `UPDATE tasks SET status = 1 WHERE id = $1`, lost[1].ID)
+	if err := b.store.Complete(t.Context(), lost[2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Fail(t.Context(), lost[3]); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Delete(t.Context(), lost[4].ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.store.Update(t.Context(), lost[5]); err != nil { // in processing, at another version
+		t.Fatal(err)
+	}
+	return slices.Clone(live), slices.Clone(lost)
+}
+
+func TestFinishEndsLiveLeases(t *testing.T) {
+	t.Parallel()
+	for name, f := range finishes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.createMany(t, 4)
+			tasks := claim(t, b.store, 3)
+			slices.Reverse(tasks) // any order will do
+			want := stored(t, b.pool)
+			if err := f.end(b.store, t.Context(), tasks...); err != nil {
+				t.Fatal(err)
+			}
+			after := stored(t, b.pool)
+			for i := range 3 {
+				want[i] = moved(t, want[i], after[i], f.to)
+			}
+			if !slices.Equal(after, want) {
+				t.Errorf("stored\n%+v, want\n%+v", after, want)
+			}
+			// A lease ends once.
+			wantConflict(t, f.end(b.store, t.Context(), tasks...), 1, 2, 3)
+			if !slices.Equal(stored(t, b.pool), after) {
+				t.Error("ending a lease twice changed rows")
+			}
+		})
+	}
+}
+
+// On a mixed batch the live leases are applied and the error names the others, each once.
+func TestFinishOfAMixedBatch(t *testing.T) {
+	t.Parallel()
+	for name, f := range finishes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live, lost := leasesOf(t, b, 3)
+			before := stored(t, b.pool)
+			batch := append(slices.Clone(lost), live...)
+			batch = append(batch, lost[0], live[0], taskstore.Task{ID: 1_000_000, UpdatedAt: 1})
+			err := f.end(b.store, t.Context(), batch...)
+			wantConflict(t, err, append(ids(lost), 1_000_000)...)
+			if want := "taskstore: " + name + " 12 tasks: conflict: "; err != nil && !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("error %q, want it to begin with %q", err, want)
+			}
+			after := stored(t, b.pool)
+			for i := range live {
+				before[i] = moved(t, before[i], after[i], f.to)
+			}
+			if !slices.Equal(after, before) {
+				t.Errorf("stored\n%+v, want\n%+v", after, before)
+			}
+
+			one := live[0] // an error about one task says which
+			if err := f.end(b.store, t.Context(), one); err == nil || !strings.HasPrefix(err.Error(), "taskstore: "+name+" task 1: conflict: ") {
+				t.Errorf("error %q does not name task 1", err)
+			}
+		})
+	}
+}
+
+func TestHeartbeatRenewsInPlace(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, lost := leasesOf(t, b, 3)
+	before := stored(t, b.pool)
+	batch := []taskstore.Task{live[2], lost[0], live[0], lost[1], lost[2], lost[3], lost[4], lost[5], live[1]}
+	presented := slices.Clone(batch)
+	wantConflict(t, b.store.Heartbeat(t.Context(), batch), ids(lost)...)
+
+	after := stored(t, b.pool)
+	for i := range live {
+		before[i] = moved(t, before[i], after[i], taskstore.Processing)
+	}
+	if !slices.Equal(after, before) {
+		t.Errorf("stored\n%+v, want\n%+v", after, before)
+	}
+	for i, task := range presented {
+		want := task
+		if task.ID <= live[2].ID {
+			want = after[task.ID-1]
+		}
+		if batch[i] != want {
+			t.Errorf("place %d of the slice is %+v, want %+v", i, batch[i], want)
+		}
+	}
+
+	// What was presented is spent; what was returned is alive.
+	wantConflict(t, b.store.Complete(t.Context(), presented[0]), live[2].ID)
+	if err := b.store.Complete(t.Context(), batch[0], batch[2], batch[8]); err != nil {
+		t.Error(err)
+	}
+}
+
+// None is a batch too: it needs no server.
+func TestNoTasksNoStatement(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := taskstore.New(b.pool)
+	b.pool.Close()
+	for name, f := range finishes {
+		if err := f.end(s, t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := f.end(s, t.Context(), taskstore.Task{ID: 1}); err == nil {
+			t.Errorf("%s of a task needs no server", name)
+		}
+	}
+	if err := s.Heartbeat(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if n, err := s.Retry(t.Context()); n != 0 || err != nil {
+		t.Errorf("retried %d, %v", n, err)
+	}
+}
+
+// A lease that ends in a transaction ends with its commit.
+func TestFinishInATransaction(t *testing.T) {
+	t.Parallel()
+	for name, f := range finishes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.createMany(t, 3)
+			tasks := claim(t, b.store, 2)
+			before := stored(t, b.pool)
+			tx := b.begin(t, pgx.ReadCommitted)
+			renewed := slices.Clone(tasks)
+			if err := b.store.WithTx(tx).Heartbeat(t.Context(), renewed); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.end(b.store.WithTx(tx), t.Context(), renewed...); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(stored(t, b.pool), before) {
+				t.Error("others see what is not committed")
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(stored(t, b.pool), before) {
+				t.Error("a rollback left something behind")
+			}
+			wantConflict(t, f.end(b.store, t.Context(), renewed...), 1, 2)
+
+			tx = b.begin(t, pgx.ReadCommitted)
+			if err := f.end(b.store.WithTx(tx), t.Context(), tasks[0]); err != nil {
+				t.Fatal(err)
+			}
+			wantConflict(t, f.end(b.store.WithTx(tx), t.Context(), tasks...), 1) // and the transaction goes on
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range stored(t, b.pool)[:2] {
+				if row.Status != f.to {
+					t.Errorf("stored %+v, want it %v", row, f.to)
+				}
+			}
+		})
+	}
+}
