@@ -103,6 +103,9 @@ func TestCreateDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := connect(t, dbURL)
+	if got := show(t, conn, "server_encoding"); got != "UTF8" {
+		t.Errorf("encoding %s", got)
+	}
 	var name string
 	var tables int
 	err = conn.QueryRow(t.Context(), "SELECT current_database(), (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')").
