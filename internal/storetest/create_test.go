@@ -70,11 +70,7 @@ func TestCreateInATransactionIsTheCallersToCommit(t *testing.T) {
 func TestStoreOverEachKindOfDB(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	conn, err := pgx.Connect(t.Context(), b.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
+	conn := b.connection(t)
 	tx := b.begin(t, pgx.ReadCommitted)
 
 	for name, db := range map[string]taskstore.DB{"pool": b.pool, "conn": conn, "tx": tx} {

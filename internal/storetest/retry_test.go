@@ -100,11 +100,7 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			task := b.create(t, 1)
-			conn, err := pgx.Connect(t.Context(), b.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(t.Context())
+			conn := b.connection(t)
 			for code, isConflict := range map[string]bool{"40001": true, "40P01": false} {
 				for _, how := range []string{"WithTx", "New", "BEGIN by hand"} {
 					failWrites(t, b, code, 1)

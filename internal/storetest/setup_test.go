@@ -50,6 +50,17 @@ func (b *bundle) connect(t *testing.T, configure func(*pgxpool.Config)) *pgxpool
 	return pool
 }
 
+// connection opens a single connection to the test's database.
+func (b *bundle) connection(t *testing.T) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
 // begin starts a transaction at that isolation level, which ends with the test at the latest.
 func (b *bundle) begin(t *testing.T, level pgx.TxIsoLevel) pgx.Tx {
 	t.Helper()
