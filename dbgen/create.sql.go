@@ -77,7 +77,7 @@ FROM (
         generate_subscripts($1::bigint[], 1) AS position
 ) AS input
 ORDER BY position
-RETURNING id
+RETURNING id, status, created_at, updated_at
 `
 
 type CreateTasksParams struct {
@@ -89,9 +89,16 @@ type CreateTasksParams struct {
 	Arguments      []string `json:"arguments"`
 }
 
+type CreateTasksRow struct {
+	ID        int64           `json:"id"`
+	Status    tasktype.Status `json:"status"`
+	CreatedAt tasktype.Millis `json:"created_at"`
+	UpdatedAt tasktype.Millis `json:"updated_at"`
+}
+
 // A few rows in one statement and one round trip. Defaults are computed after the sort, so the ids
 // rise in the order of the input: sorted, they are the ids of the input's rows.
-func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]int64, error) {
+func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]CreateTasksRow, error) {
 	rows, err := q.db.Query(ctx, createTasks,
 		arg.IntegrationIds,
 		arg.UserIds,
@@ -104,13 +111,18 @@ func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]int
 		return nil, err
 	}
 	defer rows.Close()
-	items := []int64{}
+	items := []CreateTasksRow{}
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i CreateTasksRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

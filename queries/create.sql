@@ -25,7 +25,7 @@ FROM (
         generate_subscripts(@integration_ids::bigint[], 1) AS position
 ) AS input
 ORDER BY position
-RETURNING id;
+RETURNING id, status, created_at, updated_at;
 
 -- name: ReserveIDs :many
 -- Takes ids from the table's own sequence, wherever it lives and whatever its name is. The sequence is

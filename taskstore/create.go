@@ -1,6 +1,7 @@
 package taskstore
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -10,13 +11,13 @@ import (
 
 // Create inserts a pending task and returns it as stored. An Argument that PostgreSQL's text cannot
 // hold is ErrInvalid.
+//
+// Concurrent calls on one Store share statements, and so commits: see docs/performance.md.
 func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err := checkArgument(t.Argument); err != nil {
 		return Task{}, fail(err, "create task")
 	}
-	row, err := retry(ctx, s, func() (dbgen.CreateTaskRow, error) {
-		return s.q.CreateTask(ctx, dbgen.CreateTaskParams(t))
-	})
+	row, err := s.create(ctx, t)
 	if err != nil {
 		return Task{}, fail(err, "create task")
 	}
@@ -32,6 +33,19 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 		CreatedAt:     row.CreatedAt,
 		UpdatedAt:     row.UpdatedAt,
 	}, nil
+}
+
+func (s *Store) create(ctx context.Context, t NewTask) (dbgen.CreateTaskRow, error) {
+	if s.concurrent() {
+		return s.creates.do(ctx, t)
+	}
+	return s.createAlone(ctx, t)
+}
+
+func (s *Store) createAlone(ctx context.Context, t NewTask) (dbgen.CreateTaskRow, error) {
+	return retry(ctx, s, func() (dbgen.CreateTaskRow, error) {
+		return s.q.CreateTask(ctx, dbgen.CreateTaskParams(t))
+	})
 }
 
 // copyFrom is the number of tasks from which COPY is used. Below it one INSERT is faster, since it
@@ -53,19 +67,26 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if len(ts) == 0 {
 		return []int64{}, nil
 	}
-	insert := s.insert
 	if len(ts) >= copyFrom {
-		insert = s.copy
+		ids, err := retry(ctx, s, func() ([]int64, error) { return s.copy(ctx, ts) })
+		if err != nil {
+			return nil, fail(err, "create %d tasks", len(ts))
+		}
+		return ids, nil
 	}
-	ids, err := retry(ctx, s, func() ([]int64, error) { return insert(ctx, ts) })
+	rows, err := s.insert(ctx, ts)
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
+	}
+	ids := make([]int64, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
 	}
 	return ids, nil
 }
 
-// insert creates ts by one INSERT.
-func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
+// insert creates ts by one INSERT and returns what the database made of each.
+func (s *Store) insert(ctx context.Context, ts []NewTask) ([]dbgen.CreateTasksRow, error) {
 	n := len(ts)
 	numbers := make([]int64, 5*n)
 	column := func(i int) []int64 { return numbers[i*n : (i+1)*n : (i+1)*n] }
@@ -85,9 +106,10 @@ func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
 		arg.TemplateIds[i] = t.TemplateID
 		arg.Arguments[i] = t.Argument
 	}
-	ids, err := s.q.CreateTasks(ctx, arg)
-	slices.Sort(ids) // into the order of the input: see the query
-	return ids, err
+	rows, err := retry(ctx, s, func() ([]dbgen.CreateTasksRow, error) { return s.q.CreateTasks(ctx, arg) })
+	// Into the order of the input: see the query.
+	slices.SortFunc(rows, func(a, b dbgen.CreateTasksRow) int { return cmp.Compare(a.ID, b.ID) })
+	return rows, err
 }
 
 // copy creates ts by COPY, with ids taken from the sequence before. COPY is one statement, and so all
@@ -111,4 +133,14 @@ func (s *Store) copy(ctx context.Context, ts []NewTask) ([]int64, error) {
 	}
 	_, err = s.q.CopyTasks(ctx, rows)
 	return ids, err
+}
+
+// createShared creates one task for each of several callers.
+func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]dbgen.CreateTaskRow, error) {
+	rows, err := s.insert(ctx, ts)
+	out := make([]dbgen.CreateTaskRow, len(rows))
+	for i, r := range rows {
+		out[i] = dbgen.CreateTaskRow(r)
+	}
+	return out, err
 }

@@ -27,12 +27,14 @@ type DB interface {
 // Each method is one transaction of its own, committed when the method returns without an error. On a
 // Store over a pgx.Tx (see [Store.WithTx]) the caller commits.
 type Store struct {
-	db         DB
-	q          *dbgen.Queries
-	inTx       bool
-	optimistic bool
-	marks      *marks        // where pending tasks begin
-	kept       *atomic.Int64 // where DeleteFinished goes on
+	db          DB
+	q           *dbgen.Queries
+	inTx        bool
+	optimistic  bool
+	groupCommit bool
+	marks       *marks        // where pending tasks begin
+	kept        *atomic.Int64 // where DeleteFinished goes on
+	groups
 }
 
 // Option changes how a [Store] works.
@@ -43,12 +45,19 @@ type Option func(*Store)
 // may return fewer tasks than there are; it still never returns a task to two of them.
 func WithOptimisticClaims() Option { return func(s *Store) { s.optimistic = true } }
 
+// WithGroupCommit makes concurrent calls of Heartbeat, Complete, Fail and Release for a few tasks each
+// share statements too, as those of Create always do. It is for workers that work on tasks one by one,
+// many in a program. It is not the default, since a task whose row another transaction has locked then
+// delays the calls that share its statement: an insert never waits for a row, an update may.
+func WithGroupCommit() Option { return func(s *Store) { s.groupCommit = true } }
+
 // New returns a Store over db. Use one Store for all goroutines of a program: it remembers where the
 // pending tasks begin.
 func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
 	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, marks: newMarks(), kept: new(atomic.Int64)}
 	s.kept.Store(bottom)
+	s.groups = newGroups(s)
 	for _, opt := range opts {
 		opt(s)
 	}

@@ -88,10 +88,7 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	if len(tasks) == 0 {
 		return nil
 	}
-	ids, versions := leases(tasks)
-	rows, err := retry(ctx, s, func() ([]dbgen.HeartbeatTasksRow, error) {
-		return s.q.HeartbeatTasks(ctx, ids, versions)
-	})
+	rows, err := s.renew(ctx, leasesOf(tasks))
 	if err != nil {
 		return fail(err, "heartbeat of %d tasks", len(tasks))
 	}
@@ -137,11 +134,11 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	ids, versions := leases(tasks)
-	done, err := retry(ctx, s, func() ([]int64, error) { return s.q.FinishTasks(ctx, int32(to), ids, versions) })
-	if err == nil && len(done) < len(ids) {
+	held := leasesOf(tasks)
+	done, err := s.end(ctx, to, held)
+	if err == nil && len(done) < len(held.ids) {
 		slices.Sort(done)
-		err = conflict(slices.DeleteFunc(ids, func(id int64) bool {
+		err = conflict(slices.DeleteFunc(held.ids, func(id int64) bool {
 			_, ok := slices.BinarySearch(done, id)
 			return ok
 		}))
@@ -150,19 +147,6 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 		return done, fail(err, "%s task %d", op, tasks[0].ID)
 	}
 	return done, fail(err, "%s %d tasks", op, len(tasks))
-}
-
-// leases returns the ids and versions of tasks in id order, the order in which rows are to be locked.
-func leases(tasks []Task) (ids, versions []int64) {
-	byID := func(a, b Task) int { return cmp.Compare(a.ID, b.ID) }
-	if !slices.IsSortedFunc(tasks, byID) {
-		tasks = slices.SortedFunc(slices.Values(tasks), byID)
-	}
-	ids, versions = make([]int64, len(tasks)), make([]int64, len(tasks))
-	for i, t := range tasks {
-		ids[i], versions[i] = t.ID, int64(t.UpdatedAt)
-	}
-	return ids, versions
 }
 
 // RequeueStale returns to pending up to limit tasks, limit at most 10,000, that are in processing and
