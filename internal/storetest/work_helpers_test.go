@@ -91,3 +91,16 @@ var finishes = map[string]finish{
 	"fail":     {(*taskstore.Store).Fail, taskstore.Failed},
 	"release":  {(*taskstore.Store).Release, taskstore.Pending},
 }
+
+// claimBatch claims n tasks of a batch, all of them there.
+func claimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) []taskstore.Task {
+	t.Helper()
+	ts, err := s.ClaimBatch(t.Context(), batch, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ts) != n {
+		t.Fatalf("claimed %d tasks of the batch, want %d", len(ts), n)
+	}
+	return ts
+}

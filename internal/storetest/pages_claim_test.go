@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"math"
+	"testing"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// naiveClaim is how a claim is usually written.
+const naiveClaim = `UPDATE tasks SET status = 1, updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id IN (SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT $1::integer FOR UPDATE SKIP LOCKED)
+RETURNING *`
+
+const (
+	claimed = 50 // tasks a claim
+	listed  = 100
+)
+
+// workCost is what the statements of a worker touch, in pages.
+type workCost struct {
+	claim, claimBatch, list int64 // in steady state
+	fromBottom              int64 // a claim that knows nothing of where the pending tasks begin
+	naive, naiveNoIndex     int64
+}
+
+// A claim, of all or of one batch, costs what it costs on a table that holds nothing else, whatever
+// was finished and whatever dead entries an old snapshot keeps.
+func TestPagesOfAClaim(t *testing.T) {
+	t.Parallel()
+	const finished, dead = 1_000_000, 100_000
+	small, large := setup(t), setup(t)
+
+	large.finished(t, finished)
+	alone := measureWork(t, small, "nothing else")
+	check := func(b *bundle, name string) map[string]workCost {
+		t.Helper()
+		costs := measureWork(t, b, name)
+		for planMode, cost := range costs {
+			base := alone[planMode]
+			atMost(t, name+", Claim, "+planMode, cost.claim, base.claim)
+			atMost(t, name+", ClaimBatch, "+planMode, cost.claimBatch, base.claimBatch)
+			atMost(t, name+", List, "+planMode, cost.list, base.list)
+		}
+		return costs
+	}
+	check(large, "1,000,000 finished")
+
+	small.holdSnapshot(t)
+	small.dead(t, dead)
+	behind := check(small, "100,000 dead")
+	if got, base := behind[customPlan].fromBottom, alone[customPlan].fromBottom; got < 2*base {
+		t.Errorf("a claim from the bottom touches %d pages, %d without dead entries: there are none", got, base)
+	}
+
+	large.holdSnapshot(t)
+	large.dead(t, dead)
+	check(large, "both")
+}
+
+// atMost fails the test if pages are more than half as many again as base.
+func atMost(t *testing.T, what string, pages, base int64) {
+	t.Helper()
+	if 2*pages > 3*base {
+		t.Errorf("%s: %d pages, more than 1.5 times the %d on a table that holds nothing else", what, pages, base)
+	}
+}
+
+// measureWork adds pending tasks and says what the work on them costs under each kind of plan.
+func measureWork(t *testing.T, b *bundle, name string) map[string]workCost {
+	t.Helper()
+	costs := make(map[string]workCost)
+	for _, planMode := range []string{customPlan, genericPlan} {
+		b.pending(t, 5000)
+		b.exec(t, "ANALYZE tasks")
+		m := newMeter(t, b.pool, planMode)
+		store := taskstore.New(m)
+		var cost workCost
+		if _, err := store.Claim(t.Context(), claimed); err != nil {
+			t.Fatal(err)
+		}
+		cost.fromBottom = m.last().pages
+		cost.claim = steady(t, m, 0, func() ([]taskstore.Task, error) { return store.Claim(t.Context(), claimed) })
+		cost.claimBatch = steady(t, m, 3, func() ([]taskstore.Task, error) {
+			return store.ClaimBatch(t.Context(), busy, claimed)
+		})
+		page := taskstore.Page{Limit: listed}
+		ts, err := store.List(t.Context(), taskstore.ByBatch(busy).WithStatus(taskstore.Pending), page)
+		if err != nil || len(ts) != listed {
+			t.Fatalf("listed %d tasks, %v", len(ts), err)
+		}
+		cost.list = m.last().pages
+		cost.naive = m.explain(naiveClaim, claimed).pages
+		cost.naiveNoIndex = m.explainAfter([]string{"DROP INDEX idx_tasks_pending, idx_tasks_pending_batch"}, naiveClaim, claimed).pages
+		costs[planMode] = cost
+		t.Logf("%-18s %-18s pages: claim %d, of a batch %d, list %d; from the bottom %d; naive %d, without our indexes %d",
+			name, planMode, cost.claim, cost.claimBatch, cost.list, cost.fromBottom, cost.naive, cost.naiveNoIndex)
+	}
+	return costs
+}
+
+// steady claims until a claim starts at a mark, not at the bottom, and says what that one touched. The
+// mark is the argument at that place.
+func steady(t *testing.T, m *meter, mark int, claim func() ([]taskstore.Task, error)) int64 {
+	t.Helper()
+	for {
+		ts, err := claim()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ts) != claimed {
+			t.Fatalf("claimed %d tasks, want %d", len(ts), claimed)
+		}
+		if m.last().args[mark] != int64(math.MinInt64) {
+			return m.last().pages
+		}
+	}
+}

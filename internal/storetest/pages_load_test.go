@@ -1,0 +1,53 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// busy is the batch that every row of the page counts belongs to.
+var busy = taskstore.Batch{IntegrationID: 1, ClientID: 2, TemplateID: 3}
+
+// pending adds n pending tasks of the busy batch.
+func (b *bundle) pending(t *testing.T, n int) {
+	t.Helper()
+	ts := make([]taskstore.NewTask, n)
+	for i := range ts {
+		ts[i] = taskstore.NewTask{
+			IntegrationID: busy.IntegrationID, ClientID: busy.ClientID, TemplateID: busy.TemplateID,
+			UserID: int64(i % 5000), AccountID: int64(i % 7000), Argument: `{"n": 1}`,
+		}
+	}
+	if _, err := b.store.CreateMany(t.Context(), ts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// finished adds n rows of the busy batch that were completed a minute after the epoch's first day of
+// 2020, and leaves the table as autovacuum would.
+func (b *bundle) finished(t *testing.T, n int) {
+	t.Helper()
+	b.exec(t, `
+		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		SELECT $1, i % 5000, $2, i % 7000, $3, '{"n": 1}', 2, 1577836800000, 1577836860000
+		FROM generate_series(1, $4::integer) AS i`, busy.IntegrationID, busy.ClientID, busy.TemplateID, n)
+	b.exec(t, "VACUUM (ANALYZE) tasks")
+}
+
+// holdSnapshot keeps a snapshot that sees the table as it is now until the test ends. It takes no lock.
+func (b *bundle) holdSnapshot(t *testing.T) {
+	t.Helper()
+	one[string](t, b.begin(t, pgx.RepeatableRead), "SELECT pg_current_snapshot()::text")
+}
+
+// dead leaves n dead entries at the head of the indexes of pending tasks: tasks that came and went. While
+// a snapshot is held that is older, nothing can remove them.
+func (b *bundle) dead(t *testing.T, n int) {
+	t.Helper()
+	b.pending(t, n)
+	b.exec(t, "UPDATE tasks SET status = 2, updated_at = updated_at + 1 WHERE status = 0")
+	b.exec(t, "VACUUM (ANALYZE) tasks")
+}
