@@ -6,7 +6,7 @@ SHELL := bash
 
 SQLC     := go tool -modfile=tools/go.mod sqlc
 GOLANGCI := go tool -modfile=tools/lint/go.mod golangci-lint
-SQUAWK   := npx --yes squawk-cli@2.66.0
+SQUAWK   := npx --yes --loglevel=error squawk-cli@2.66.0
 WITHPG   := go run ./internal/pgserver/withpg
 
 .PHONY: help

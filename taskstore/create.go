@@ -115,7 +115,7 @@ func (s *Store) insert(ctx context.Context, ts []NewTask) ([]dbgen.CreateTasksRo
 // copy creates ts by COPY, with ids taken from the sequence before. COPY is one statement, and so all
 // or nothing by itself; ids of a COPY that failed are lost, like any number of a sequence.
 func (s *Store) copy(ctx context.Context, ts []NewTask) ([]int64, error) {
-	ids, err := s.q.ReserveIDs(ctx, int32(len(ts))) //nolint:gosec // CreateMany checks the length
+	ids, err := s.q.ReserveIDs(ctx, int32(len(ts)))
 	if err != nil {
 		return nil, err
 	}

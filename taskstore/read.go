@@ -53,7 +53,7 @@ func (s *Store) list(ctx context.Context, f Filter, last int64, limit int) ([]Ta
 		return nil, fail(err, "list tasks")
 	}
 	ts, err := retry(ctx, s, func() ([]Task, error) {
-		return f.list(ctx, s.q, last, int32(limit)) //nolint:gosec // at most maxLimit
+		return f.list(ctx, s.q, last, int32(limit))
 	})
 	if err != nil {
 		return nil, fail(err, "list tasks")

@@ -54,7 +54,7 @@ func (s *Store) deleteSlice(ctx context.Context, cutoff, first int64, limit int)
 	if err != nil {
 		return deleted{}, err
 	}
-	ids, err := s.q.DeleteFinished(ctx, first, slice.Last, cutoff, int32(limit)) //nolint:gosec // at most sliceRows
+	ids, err := s.q.DeleteFinished(ctx, first, slice.Last, cutoff, int32(limit))
 	switch {
 	case err != nil:
 		return deleted{}, err

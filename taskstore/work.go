@@ -59,7 +59,7 @@ func (s *Store) claim(ctx context.Context, q queue, n int, take func(first int64
 	}
 	mk := s.marks.start(q)
 	from := func(first int64, n int) ([]Task, error) {
-		return retry(ctx, s, func() ([]Task, error) { return take(first, int32(n)) }) //nolint:gosec // at most maxBatch
+		return retry(ctx, s, func() ([]Task, error) { return take(first, int32(n)) })
 	}
 	ts, err := from(mk.first, n)
 	if err == nil && len(ts) < n && mk.first > bottom {
@@ -162,7 +162,7 @@ func (s *Store) RequeueStale(ctx context.Context, silentFor time.Duration, limit
 		return nil, fail(err, "requeue stale tasks")
 	}
 	ids, err := retry(ctx, s, func() ([]int64, error) {
-		return s.q.RequeueTasks(ctx, silentFor.Milliseconds(), int32(limit)) //nolint:gosec // at most maxBatch
+		return s.q.RequeueTasks(ctx, silentFor.Milliseconds(), int32(limit))
 	})
 	if err != nil {
 		return nil, fail(err, "requeue stale tasks")
