@@ -111,10 +111,10 @@ func (m *Migrator) address() string {
 // rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.
 func rootCause(err error) error {
 	for {
-		if op, ok := err.(*net.OpError); ok {
+		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // walks the chain itself
 			return op.Err
 		}
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // walks the chain itself
 		case interface{ Unwrap() error }:
 			if e.Unwrap() == nil {
 				return err
