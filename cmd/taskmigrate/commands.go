@@ -47,7 +47,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SuggestionsMinimumDistance = 2
 	a.persistentFlags(root.PersistentFlags())
-	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.versionCommand())
+	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
+		a.adoptCommand(), a.verifyCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		describeEnv(cmd)
 	}

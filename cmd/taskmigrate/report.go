@@ -20,8 +20,9 @@ type report struct {
 	Migrations []migration      `json:"migrations"`
 	Findings   []finding        `json:"findings"`
 	Error      *problem         `json:"error"`
+	Plan       *plan            `json:"plan,omitempty"`
 
-	text string // what the text form says before findings
+	text, after string // what the text form says before and after the findings
 }
 
 type migration struct {
@@ -38,6 +39,7 @@ type finding struct {
 	Expected string `json:"expected"`
 	Actual   string `json:"actual"`
 	Severity string `json:"severity"`
+	Cause    string `json:"cause"`
 }
 
 type problem struct {
@@ -125,9 +127,17 @@ func (r *report) writeJSON(out io.Writer) {
 // writeText puts results on out and a failure, in one line, on errs.
 func (r *report) writeText(out, errs io.Writer) {
 	fmt.Fprint(out, r.text)
-	for _, f := range r.Findings {
-		fmt.Fprintf(out, "%s: %s %s: expected %s, found %s\n", f.Severity, f.Kind, f.Object, f.Expected, f.Actual)
+	if r.Plan != nil {
+		r.Plan.writeText(out)
 	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(out, "%-6s  %s %s: expected %s, found %s", f.Severity, f.Kind, f.Object, f.Expected, f.Actual)
+		if f.Cause != "" {
+			fmt.Fprintf(out, " (%s)", f.Cause)
+		}
+		fmt.Fprintln(out)
+	}
+	fmt.Fprint(out, r.after)
 	if r.Error == nil {
 		return
 	}

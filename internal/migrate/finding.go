@@ -14,4 +14,5 @@ type Finding struct {
 	Expected string
 	Actual   string
 	Severity string
+	Cause    string // what made it likely, and the way out; may be empty
 }

@@ -139,7 +139,8 @@ func changed(known []source, history []record) []Finding {
 				list = append(list, Finding{
 					Kind: "history", Object: s.name, Severity: SeverityBlock,
 					Expected: "sha256 " + s.sha256,
-					Actual:   "sha256 " + *r.sha256 + ": the file was changed after it was applied; put it back and make a new migration of the change",
+					Actual:   "sha256 " + *r.sha256,
+					Cause:    "the file was changed after it had been applied; put it back, and make a new migration of the change",
 				})
 			}
 		}

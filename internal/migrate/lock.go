@@ -11,6 +11,9 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
+// RunLockID is goose's own, so that plain goose and taskmigrate keep out of each other's way.
+const RunLockID = lock.DefaultLockID
+
 // runLock is the lock that plain goose takes, too: a run has the database's migrations for itself. It
 // polls, since a session that waits for an advisory lock keeps a snapshot, and an index build in the
 // other run would wait for that.
@@ -28,7 +31,7 @@ func (l runLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	var told string
 	for step := 50 * time.Millisecond; ; step = min(2*step, time.Second) {
 		var locked bool
-		if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, lock.DefaultLockID).Scan(&locked); err != nil {
+		if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, RunLockID).Scan(&locked); err != nil {
 			return err
 		}
 		if locked {
@@ -69,7 +72,7 @@ func (l runLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	var freed bool
-	_ = conn.QueryRowContext(ctx, `SELECT pg_advisory_unlock($1)`, lock.DefaultLockID).Scan(&freed)
+	_ = conn.QueryRowContext(ctx, `SELECT pg_advisory_unlock($1)`, RunLockID).Scan(&freed)
 	return nil
 }
 
@@ -82,7 +85,7 @@ WHERE pid = (
     SELECT pid FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = $1
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    LIMIT 1)`, lock.DefaultLockID)
+    LIMIT 1)`, RunLockID)
 	err := row.Scan(holder.columns()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

@@ -58,7 +58,7 @@ func (r *run) explain(failure *Error, list []Migration) {
 	if advice == "" && failure.Hint == "" {
 		advice = "go on with `" + r.command() + "`"
 	}
-	failure.Hint = strings.TrimLeft(failure.Hint+" "+advice, " ")
+	failure.Hint = strings.TrimSpace(failure.Hint + " " + advice)
 }
 
 func orNone(list []string) string {

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -41,15 +42,18 @@ func (m *Migrator) refusePooler(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func changesBackend(ctx context.Context, conn, other *pgx.Conn, own uint32) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	if _, err := other.PgConn().Exec(ctx, "BEGIN READ ONLY").ReadAll(); err != nil {
-		return true, nil // statement mode refuses transactions
+		// Statement mode refuses transactions. A full pool in session mode has no backend to give.
+		return ctx.Err() == nil, nil
 	}
 	theirs, err := backendPID(ctx, other)
-	if err != nil {
-		return false, err
+	if err != nil || theirs == own {
+		return true, err
 	}
 	again, err := backendPID(ctx, conn)
-	return theirs == own || again != own, err
+	return again != own, err
 }
 
 // backendPID asks by the simple protocol: a pooler may mix up prepared statements.

@@ -59,7 +59,7 @@ func (r *run) attempt(ctx context.Context) ([]*goose.MigrationResult, error) {
 	if r.down {
 		results, err := provider.DownTo(ctx, r.to)
 		if err == nil && r.to == 0 {
-			err = history.drop(ctx, db)
+			err = history.locked(ctx, db, history.drop)
 		}
 		return results, err
 	}

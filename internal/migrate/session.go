@@ -69,10 +69,11 @@ func (s *session) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, e
 	if !s.run.keeping {
 		s.run.next()
 	}
+	s.inTx = true
 	if _, err := s.send(ctx, 0, "BEGIN"); err != nil {
+		s.inTx = false
 		return nil, err
 	}
-	s.inTx = true
 	tx := transaction{session: s, ctx: ctx}
 	limit := fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", s.run.opts.LockTimeout.Milliseconds())
 	if _, err := s.send(ctx, 0, limit); err != nil {
@@ -86,7 +87,7 @@ func (s *session) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, e
 // transaction and of the history have 0.
 func (s *session) send(ctx context.Context, number int, query string, args ...any) (driver.Result, error) {
 	if s.run.plan != nil {
-		s.run.plan.add(s.run, number, query, args)
+		s.run.plan.add(s, number, query, args)
 		return driver.ResultNoRows, nil
 	}
 	if s.Conn.Conn().IsClosed() {

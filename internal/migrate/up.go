@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"slices"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Up applies what is pending, up to and including version to (0: everything). Each file commits in
@@ -14,20 +16,43 @@ func (m *Migrator) Up(ctx context.Context, to int64) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	history, err := m.history(ctx)
+	conn, err := m.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := states(m.known, history)
-	if err := checkHistory(m.known, versions(history)); err != nil {
+	list, todo, err := m.before(ctx, conn, target)
+	closeConn(conn)
+	if err != nil || len(todo) == 0 {
 		return list, err
-	}
-	if len(pending(m.known, versions(history), target)) == 0 {
-		return list, nil
 	}
 	r := &run{Migrator: m, to: target}
 	results, err := r.migrate(ctx)
 	return r.outcome(ctx, list, results, err)
+}
+
+// before reads where things stand and what there is to do. It refuses a history that cannot be
+// continued, and a table that somebody else created.
+func (m *Migrator) before(ctx context.Context, conn *pgx.Conn, target int64) ([]Migration, []source, error) {
+	history, err := readHistory(ctx, conn)
+	if err != nil {
+		return nil, nil, asError(ctx, err)
+	}
+	list := states(m.known, history)
+	if err := checkHistory(m.known, versions(history)); err != nil {
+		return list, nil, err
+	}
+	var foreign bool
+	if err := conn.QueryRow(ctx, `SELECT to_regclass('tasks') IS NOT NULL`).Scan(&foreign); err != nil {
+		return list, nil, asError(ctx, err)
+	}
+	if foreign && len(history) == 0 {
+		return list, nil, &Error{
+			Code:    ExitFailed,
+			Message: "there is a table tasks that no migration has created; nothing was changed",
+			Hint:    "`taskmigrate adopt` compares it with the documented one and takes it over",
+		}
+	}
+	return list, pending(m.known, versions(history), target), nil
 }
 
 // target turns --to into the version to stop at.

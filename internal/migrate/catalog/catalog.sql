@@ -1,0 +1,86 @@
+-- How the tasks table is made: one row an aspect. Comes out the same on PostgreSQL 14 to 18 and in any
+-- schema. Constraints of type 'n' (NOT NULL, since 18) are told by the columns.
+WITH tasks AS (
+    SELECT oid, relkind, relpersistence, reloptions, relnamespace
+    FROM pg_class
+    WHERE oid = to_regclass('tasks')
+),
+columns AS (
+    SELECT a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated,
+        pg_get_expr(d.adbin, d.adrelid) AS expression,
+        to_regclass(substring(pg_get_expr(d.adbin, d.adrelid) FROM '^nextval\(''(.*)''::regclass\)$')) AS takes,
+        (SELECT s.oid::regclass
+         FROM pg_depend dep JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
+         WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass
+             AND dep.refobjid = tasks.oid AND dep.refobjsubid = a.attnum AND dep.deptype IN ('a', 'i')
+         ORDER BY s.oid LIMIT 1) AS owns
+    FROM tasks
+    JOIN pg_attribute a ON a.attrelid = tasks.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE tasks.relkind IN ('r', 'p', 'f')
+),
+indexes AS (
+    SELECT c.relname, i.indisvalid AND i.indisready AS usable,
+        CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
+            || regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING | WITH \([^)]*\)', '', 'g') AS definition
+    FROM tasks
+    JOIN pg_index i ON i.indrelid = tasks.oid
+    JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = tasks.oid)
+),
+triggers AS (
+    SELECT t.tgname, t.tgenabled, t.tgfoid,
+        regexp_replace(pg_get_triggerdef(t.oid), ' ON (\S+\.)?tasks ', ' ON tasks ') AS definition
+    FROM tasks JOIN pg_trigger t ON t.tgrelid = tasks.oid
+    WHERE NOT t.tgisinternal
+),
+functions AS (
+    SELECT p.proname, l.lanname, p.prosrc
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+    WHERE p.oid IN (SELECT tgfoid FROM triggers)
+        OR p.proname = 'tasks_guard' AND p.pronamespace = (SELECT relnamespace FROM tasks)
+)
+SELECT kind, object::text, aspect, value
+FROM (
+    SELECT 'table' AS kind, 'tasks' AS object, 'kind' AS aspect,
+        CASE relpersistence WHEN 'u' THEN 'unlogged ' WHEN 't' THEN 'temporary ' ELSE '' END
+            || CASE relkind WHEN 'r' THEN 'ordinary table' WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table'
+                WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'relation of kind ' || relkind::text END AS value
+    FROM tasks
+    UNION ALL
+    SELECT 'table', split_part(option, '=', 1), 'setting', split_part(option, '=', 2) FROM tasks, unnest(reloptions) AS option
+    UNION ALL
+    SELECT 'column', attname, 'type', format_type(atttypid, atttypmod) FROM columns
+    UNION ALL
+    SELECT 'column', attname, 'nullable', CASE WHEN attnotnull THEN 'NOT NULL' ELSE 'NULL allowed' END FROM columns
+    UNION ALL
+    SELECT 'column', attname, 'default',
+        CASE WHEN attgenerated <> '' THEN 'GENERATED ALWAYS AS (' || expression || ')'
+            WHEN attidentity = 'a' THEN 'GENERATED ALWAYS AS IDENTITY'
+            WHEN attidentity = 'd' OR takes IS NOT NULL THEN 'next value of a sequence'
+            ELSE coalesce(expression, 'none') END
+    FROM columns
+    UNION ALL
+    SELECT 'sequence', attname, 'owner',
+        CASE WHEN owns IS NULL THEN 'none' WHEN attidentity = '' AND takes <> owns THEN 'of a sequence that the default does not use'
+            ELSE 'the column' END
+    FROM columns
+    WHERE owns IS NOT NULL OR takes IS NOT NULL
+    UNION ALL
+    SELECT 'constraint', conname, 'definition', pg_get_constraintdef(c.oid)
+    FROM tasks JOIN pg_constraint c ON c.conrelid = tasks.oid
+    WHERE contype <> 'n'
+    UNION ALL
+    SELECT 'index', relname, 'definition', definition FROM indexes
+    UNION ALL
+    SELECT 'index', relname, 'state', CASE WHEN usable THEN 'valid' ELSE 'INVALID' END FROM indexes
+    UNION ALL
+    SELECT 'trigger', tgname, 'definition', definition FROM triggers
+    UNION ALL
+    SELECT 'trigger', tgname, 'state',
+        CASE tgenabled WHEN 'O' THEN 'enabled' WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'enabled on a replica only' ELSE 'enabled always' END
+    FROM triggers
+    UNION ALL
+    SELECT 'function', proname, 'body', lanname || ' sha256 ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex') FROM functions
+) AS items
+ORDER BY kind, object::text COLLATE "C", aspect, value

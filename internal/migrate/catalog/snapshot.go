@@ -1,0 +1,43 @@
+package catalog
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+)
+
+//go:embed snapshots/*.json
+var snapshots embed.FS
+
+// FileName is where the snapshot of a version is kept, below this package's folder.
+func FileName(version int64) string { return fmt.Sprintf("snapshots/%05d.json", version) }
+
+// Snapshot is how a database looks in which every migration up to version is applied, and nothing else
+// was done. It comes from a real server, by `go run ./internal/migrate/snapshot`.
+func Snapshot(version int64) ([]Item, error) {
+	text, err := snapshots.ReadFile(FileName(version))
+	if err != nil {
+		return nil, fmt.Errorf("this binary has no snapshot of version %d: %w", version, err)
+	}
+	var items []Item
+	if err := json.Unmarshal(text, &items); err != nil {
+		return nil, fmt.Errorf("snapshot of version %d: %w", version, err)
+	}
+	return items, nil
+}
+
+// Marshal is the form in which a snapshot is kept: one line an item, to be read in a review.
+func Marshal(items []Item) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	for i, item := range items {
+		text.WriteString(map[bool]string{true: "[\n  ", false: ", "}[i == 0])
+		if err := encoder.Encode(item); err != nil {
+			return nil, err
+		}
+	}
+	text.WriteString("]\n")
+	return text.Bytes(), nil
+}
