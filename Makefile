@@ -27,6 +27,14 @@ test: ## Run all tests; finds or starts a Postgres
 test-race: ## Run all tests under the race detector
 	go test -race ./...
 
+.PHONY: test-matrix
+test-matrix: ## Run all tests on PostgreSQL 14 to 18, or on VERSIONS="14 18"
+	tools/matrix.sh
+
+.PHONY: docker-test
+docker-test: ## Run the database tests in containers of a real Docker engine (ARGS=--install: root may install one)
+	tools/docker-test.sh $(ARGS)
+
 .PHONY: lint
 lint: lint-sql ## Lint the Go code and the migrations
 	go vet ./...
