@@ -1,6 +1,10 @@
 package storetest
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -119,5 +123,56 @@ func checkCreated(t *testing.T, db querier, ids []int64, ts []taskstore.NewTask)
 			t.Fatalf("row %+v is not pending, of one time, and of the time of its batch", task)
 		}
 		seen[id] = true
+	}
+}
+
+// Callers at the same time each get their own row; the one that is refused, and the one that gives up,
+// take nobody with them.
+func TestCreateByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, `ALTER TABLE tasks ADD CONSTRAINT no_13 CHECK (user_id % 100 <> 13)`)
+	const callers, each = 32, 20
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	var created [callers][]taskstore.Task
+	var done []<-chan error
+	for c := range callers {
+		done = append(done, start(func() error {
+			for i := range each {
+				task := newTask(c*each + i)
+				task.UserID = int64(c*each+i)*100 + 1
+				refused, ctx := taskstore.NewTask{UserID: 13}, t.Context()
+				switch i % 4 {
+				case 1:
+					if _, err := b.store.Create(ctx, refused); !errors.Is(err, taskstore.ErrInvalid) || sqlState(err) != "23514" {
+						return fmt.Errorf("a refused task: %w", err)
+					}
+				case 2:
+					if _, err := b.store.Create(canceled, task); !errors.Is(err, context.Canceled) {
+						return fmt.Errorf("a cancelled call: %w", err)
+					}
+				}
+				got, err := b.store.Create(ctx, task)
+				if err != nil {
+					return err
+				}
+				if input(got) != task {
+					return fmt.Errorf("created %+v, want %+v", got, task)
+				}
+				created[c] = append(created[c], got)
+			}
+			return nil
+		}))
+	}
+	for _, d := range done {
+		if err := <-d; err != nil {
+			t.Error(err)
+		}
+	}
+	want := slices.Concat(created[:]...)
+	slices.SortFunc(want, func(a, b taskstore.Task) int { return cmp.Compare(a.ID, b.ID) })
+	if got := stored(t, b.pool); len(got) != callers*each || !slices.Equal(got, want) {
+		t.Errorf("%d rows are stored, want the %d that were returned", len(got), len(want))
 	}
 }

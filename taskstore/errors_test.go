@@ -1,0 +1,67 @@
+package taskstore
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestConflictErrorNamesTheTasks(t *testing.T) {
+	t.Parallel()
+	many := make([]int64, 25)
+	for i := range many {
+		many[i] = int64(i + 1)
+	}
+	for _, c := range []struct {
+		ids  []int64
+		want string
+	}{
+		{[]int64{7}, "conflict: changed since they were read: tasks 7"},
+		{[]int64{-3, 7, 9}, "conflict: changed since they were read: tasks -3 7 9"},
+		{many[:10], "conflict: changed since they were read: tasks 1 2 3 4 5 6 7 8 9 10"},
+		{many, "conflict: changed since they were read: tasks 1 2 3 4 5 6 7 8 9 10 and 15 more"},
+	} {
+		err := fail(&ConflictError{IDs: c.ids}, "complete %d tasks", 30)
+		if want := "taskstore: complete 30 tasks: " + c.want; err.Error() != want {
+			t.Errorf("error is %q, want %q", err, want)
+		}
+		var conflict *ConflictError
+		if !errors.Is(err, ErrConflict) || !errors.As(err, &conflict) || len(conflict.IDs) != len(c.ids) {
+			t.Errorf("error %q is no ConflictError of %d tasks", err, len(c.ids))
+		}
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
+			t.Errorf("error %q is of another kind, too", err)
+		}
+	}
+}
+
+func TestErrorsSayOperationKindAndReason(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("the cause")
+	for _, c := range []struct {
+		cause error
+		kind  error
+		want  string
+	}{
+		{cause, nil, "taskstore: update task 7: the cause"},
+		{errChanged, ErrConflict, "taskstore: update task 7: conflict: changed since it was read"},
+		{invalid("limit %d", 9), ErrInvalid, "taskstore: update task 7: invalid input: limit 9"},
+		{&inputError{reason: "a reason", cause: cause}, ErrInvalid, "taskstore: update task 7: invalid input: a reason"},
+	} {
+		err := fmt.Errorf("wrapped: %w", fail(c.cause, "update task %d", 7))
+		if got := err.Error(); got != "wrapped: "+c.want {
+			t.Errorf("error is %q, want %q", got, c.want)
+		}
+		if !errors.Is(err, c.cause) || c.kind != nil && !errors.Is(err, c.kind) {
+			t.Errorf("error %q hides its cause or its kind", err)
+		}
+		for _, other := range []error{ErrConflict, ErrInvalid, ErrNotFound} {
+			if other != c.kind && errors.Is(err, other) {
+				t.Errorf("error %q is also %q", err, other)
+			}
+		}
+	}
+	if err := fail(nil, "nothing"); err != nil {
+		t.Errorf("no error became %q", err)
+	}
+}
