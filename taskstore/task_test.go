@@ -91,7 +91,7 @@ func TestFilterRefusesWhatIsNoStatus(t *testing.T) {
 		}
 	}
 	f := ByUser(1)
-	if f.WithStatus(Failed); f != ByUser(1) {
+	if g := f.WithStatus(Failed); f != ByUser(1) || g == f {
 		t.Error("WithStatus changed the filter that it was called on")
 	}
 }
