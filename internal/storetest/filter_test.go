@@ -91,7 +91,7 @@ func TestFiltersAgainstAModel(t *testing.T) {
 		from, _ := slices.BinarySearchFunc(want, before, func(t taskstore.Task, before int64) int { return int(before - 1 - t.ID) })
 		got, err := b.store.List(t.Context(), s.filter, taskstore.Page{Before: before, Limit: limit})
 		if want := want[from:min(len(want), from+limit)]; err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: before %d ids %v, %v, want %v", s.name, before, idsOf(got), err, idsOf(want))
+			t.Errorf("%s: before %d ids %v, %v, want %v", s.name, before, ids(got), err, ids(want))
 		}
 	}
 }

@@ -91,7 +91,7 @@ func TestPagesWhileOthersWriteBetweenThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		visited = append(visited, idsOf(page)...)
+		visited = append(visited, ids(page)...)
 		if len(page) < 17 {
 			break
 		}
@@ -160,8 +160,8 @@ func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 		}
 	}
 	for _, f := range []taskstore.Filter{taskstore.ByIntegration(1), {}, taskstore.ByIntegration(1).WithStatus(taskstore.Pending)} {
-		checkVisits(t, idsOf(collect(t, b.store, f)), kept)
-		checkVisits(t, idsOf(pages(t, b.store, f, 99)), kept)
+		checkVisits(t, ids(collect(t, b.store, f)), kept)
+		checkVisits(t, ids(pages(t, b.store, f, 99)), kept)
 	}
 	stop()
 	for _, w := range writers {

@@ -36,11 +36,11 @@ func TestGet(t *testing.T) {
 func TestListLimits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	ids := b.createMany(t, 1100)
-	slices.Reverse(ids)
+	newest := b.createMany(t, 1100)
+	slices.Reverse(newest)
 	for limit, want := range map[int]int{0: 100, 1: 1, 2: 2, 100: 100, 999: 999, 1000: 1000} {
 		got, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Limit: limit})
-		if err != nil || !slices.Equal(idsOf(got), ids[:want]) {
+		if err != nil || !slices.Equal(ids(got), newest[:want]) {
 			t.Errorf("limit %d: %d tasks, error %v, want the newest %d", limit, len(got), err, want)
 		}
 	}
@@ -61,33 +61,33 @@ func TestListLimits(t *testing.T) {
 func TestListAtTheLimitsOfIDs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	ids := []int64{math.MaxInt64, math.MaxInt64 - 1, 2, 1, 0, -1, math.MinInt64 + 1, math.MinInt64}
-	for _, id := range ids {
+	all := []int64{math.MaxInt64, math.MaxInt64 - 1, 2, 1, 0, -1, math.MinInt64 + 1, math.MinInt64}
+	for _, id := range all {
 		b.exec(t, `
 			INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
 			VALUES ($1, 1, 1, 1, 1, 1, '')`, id)
 	}
 	for before, want := range map[int64][]int64{
-		0:                 ids,
-		math.MaxInt64:     ids[1:],
-		math.MaxInt64 - 1: ids[2:],
-		3:                 ids[2:],
-		2:                 ids[3:],
-		1:                 ids[4:],
-		-1:                ids[6:],
-		math.MinInt64 + 2: ids[6:],
-		math.MinInt64 + 1: ids[7:],
+		0:                 all,
+		math.MaxInt64:     all[1:],
+		math.MaxInt64 - 1: all[2:],
+		3:                 all[2:],
+		2:                 all[3:],
+		1:                 all[4:],
+		-1:                all[6:],
+		math.MinInt64 + 2: all[6:],
+		math.MinInt64 + 1: all[7:],
 		math.MinInt64:     {},
 	} {
 		got, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Before: before})
-		if err != nil || got == nil || !slices.Equal(idsOf(got), want) {
-			t.Errorf("before %d: ids %v, error %v, want %v", before, idsOf(got), err, want)
+		if err != nil || got == nil || !slices.Equal(ids(got), want) {
+			t.Errorf("before %d: ids %v, error %v, want %v", before, ids(got), err, want)
 		}
 	}
-	if got := collect(t, b.store, taskstore.Filter{}); !slices.Equal(idsOf(got), ids) {
-		t.Errorf("All: ids %v, want %v", idsOf(got), ids)
+	if got := collect(t, b.store, taskstore.Filter{}); !slices.Equal(ids(got), all) {
+		t.Errorf("All: ids %v, want %v", ids(got), all)
 	}
-	for _, id := range ids {
+	for _, id := range all {
 		task, err := b.store.Get(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestAllWithAFullLastPage(t *testing.T) {
 	b.exec(t, `
 		INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
 		SELECT $1::bigint + n, 1, 1, 1, 1, 1, '' FROM generate_series(0, 1999) AS n`, int64(math.MinInt64))
-	got := idsOf(collect(t, b.store, taskstore.Filter{}))
+	got := ids(collect(t, b.store, taskstore.Filter{}))
 	if len(got) != 2000 || got[0] != math.MinInt64+1999 || got[1999] != math.MinInt64 {
 		t.Errorf("%d ids, want the 2000 stored ones", len(got))
 	}
@@ -164,14 +164,6 @@ func TestAFilterOfNoStatusIsRefused(t *testing.T) {
 			}
 		}
 	}
-}
-
-func idsOf(tasks []taskstore.Task) []int64 {
-	ids := make([]int64, len(tasks))
-	for i, task := range tasks {
-		ids[i] = task.ID
-	}
-	return ids
 }
 
 // collect returns what All yields.
