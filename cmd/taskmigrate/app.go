@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/tasklane/tasks/internal/migrate"
 )
@@ -27,14 +28,17 @@ type app struct {
 	output      string
 	opts        migrate.Options
 
-	report report
+	progress *progress
+	report   report
 }
 
 // run executes the command line, prints the one report that comes of it and returns the exit code.
 func (a *app) run(ctx context.Context) migrate.ExitCode {
+	a.progress = &progress{out: a.stderr, terminal: term.IsTerminal(int(a.stderr.Fd()))}
 	root := a.rootCommand()
 	root.SetArgs(a.args)
 	cmd, err := root.ExecuteContextC(ctx)
+	a.progress.close()
 	if a.report.Command == "" && cmd != root && err != nil {
 		a.report.Command = cmd.Name()
 	}
@@ -118,7 +122,8 @@ func (a *app) migrator() (*migrate.Migrator, error) {
 	if url == "" {
 		url, _ = a.env("DATABASE_URL")
 	}
-	a.opts.Log = slog.New(slog.NewTextHandler(a.stderr, nil))
+	a.opts.Log = slog.New(slog.NewTextHandler(a.progress, nil))
+	a.opts.Progress = a.progress.update
 	return migrate.New(url, a.opts)
 }
 

@@ -15,7 +15,7 @@ type Progress struct {
 	File  string
 	Phase string // in the server's words: "building index: scanning table"
 	Done  int64  // of Total, in a unit that depends on the phase
-	Total int64  // 0: unknown
+	Total int64  // 0: unknown, or waiting for others
 	Rows  int64  // of the table, as the planner estimates them
 }
 
@@ -27,8 +27,8 @@ func (w *watcher) progress(ctx context.Context) error {
 	p := Progress{File: w.run.file.name}
 	err := w.conn.QueryRow(ctx, `
 SELECT phase,
-    CASE WHEN tuples_total > 0 THEN tuples_done WHEN blocks_total > 0 THEN blocks_done ELSE lockers_done END,
-    CASE WHEN tuples_total > 0 THEN tuples_total WHEN blocks_total > 0 THEN blocks_total ELSE lockers_total END,
+    CASE WHEN tuples_total > 0 THEN tuples_done WHEN blocks_total > 0 THEN blocks_done ELSE 0 END,
+    CASE WHEN tuples_total > 0 THEN tuples_total WHEN blocks_total > 0 THEN blocks_total ELSE 0 END,
     greatest(reltuples, 0)::bigint
 FROM pg_stat_progress_create_index JOIN pg_class ON pg_class.oid = relid
 WHERE pid = $1`, int32(w.pid)).Scan(&p.Phase, &p.Done, &p.Total, &p.Rows)
