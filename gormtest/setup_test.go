@@ -1,0 +1,88 @@
+// Package gormtest runs the document's GORM program against tables that taskmigrate takes over and
+// keeps. It is a module of its own, so that no importer of the store ever sees GORM.
+package gormtest
+
+import (
+	"testing"
+
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/tasklane/tasks/internal/migrate"
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
+)
+
+// Task is the document's struct, letter by letter.
+type Task struct {
+	ID            int64  `gorm:"column:id;primaryKey;autoIncrement"`
+	IntegrationID int64  `gorm:"column:integration_id;type:bigint;notnull;index:idx_integration_id"`
+	UserID        int64  `gorm:"column:user_id;type:bigint;notnull;index:idx_user_id"`
+	ClientID      int64  `gorm:"column:client_id;type:bigint;notnull;index:idx_client_id"`
+	AccountID     int64  `gorm:"column:account_id;type:bigint;notnull;index:idx_account_id"`
+	TemplateID    int64  `gorm:"column:template_id;type:bigint;notnull;index:idx_template_id"`
+	Argument      string `gorm:"column:argument;type:text;notnull"`
+	Status        int32  `gorm:"column:status;type:integer;notnull;default:0;index:idx_status"`
+	CreatedAt     int64  `gorm:"column:created_at;autoCreateTime"`
+	UpdatedAt     int64  `gorm:"column:updated_at;autoUpdateTime"`
+}
+
+// ddl is the document's, which lacks idx_task.
+var ddl = []string{
+	`CREATE TABLE tasks (
+    id BIGSERIAL PRIMARY KEY,
+    integration_id BIGINT NOT NULL,
+    user_id BIGINT NOT NULL,
+    client_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    template_id BIGINT NOT NULL,
+    argument TEXT NOT NULL,
+    status INTEGER NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint,
+    updated_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint
+)`,
+	`CREATE INDEX idx_integration_id ON tasks (integration_id)`,
+	`CREATE INDEX idx_user_id ON tasks (user_id)`,
+	`CREATE INDEX idx_client_id ON tasks (client_id)`,
+	`CREATE INDEX idx_account_id ON tasks (account_id)`,
+	`CREATE INDEX idx_template_id ON tasks (template_id)`,
+	`CREATE INDEX idx_status ON tasks (status)`,
+}
+
+// open connects GORM as a service would.
+func open(t *testing.T, url string) *gorm.DB {
+	t.Helper()
+	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if pool, err := db.DB(); err == nil {
+			_ = pool.Close()
+		}
+	})
+	return db
+}
+
+func autoMigrate(t *testing.T, url string) {
+	t.Helper()
+	if err := open(t, url).AutoMigrate(&Task{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// migrator is taskmigrate on that database.
+func migrator(t *testing.T, url string) *migrate.Migrator {
+	t.Helper()
+	m, err := migrate.New(url, migrate.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// column reads one column of all tasks in order of id, as text.
+func column(t *testing.T, url, expression string) string {
+	t.Helper()
+	return dbtest.Value[string](t, url, `SELECT coalesce(string_agg((`+expression+`)::text, ',' ORDER BY id), '') FROM tasks`)
+}
