@@ -3,6 +3,7 @@ package dbtest
 
 import (
 	"context"
+	"crypto/rand"
 	"net/url"
 	"strings"
 	"sync"
@@ -79,19 +80,21 @@ func Connect(t testing.TB, address string) *pgx.Conn {
 // Exec runs statements on a connection of their own.
 func Exec(t testing.TB, address string, statements ...string) {
 	t.Helper()
-	conn := Connect(t, address)
 	for _, sql := range statements {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
+		execOn(t.Context(), t, address, sql)
 	}
 }
 
-// Value reads one value.
+// Value reads one value on a connection of its own.
 func Value[T any](t testing.TB, address, sql string, args ...any) T {
 	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
 	var value T
-	if err := Connect(t, address).QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	return value
@@ -151,5 +154,39 @@ func Eventually(t testing.TB, rest func() string) {
 			t.Fatal("waited in vain: " + left)
 		case <-tick.C:
 		}
+	}
+}
+
+// Clone copies a database to which nobody is connected.
+func Clone(t testing.TB, address string) string {
+	t.Helper()
+	server, err := Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := Name(t, address) + "_" + strings.ToLower(rand.Text()[:8])
+	copied, err := server.DatabaseURL(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := pgx.Identifier{name}.Sanitize()
+	execOn(t.Context(), t, server.URL, "CREATE DATABASE "+quoted+" TEMPLATE "+pgx.Identifier{Name(t, address)}.Sanitize())
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		execOn(ctx, t, server.URL, "DROP DATABASE "+quoted+" WITH (FORCE)")
+	})
+	return copied
+}
+
+func execOn(ctx context.Context, t testing.TB, address, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
 	}
 }

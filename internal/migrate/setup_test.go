@@ -1,0 +1,100 @@
+package migrate
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
+)
+
+// document is the table as the document creates it, without idx_task.
+var document = []string{
+	`CREATE TABLE tasks (
+    id BIGSERIAL PRIMARY KEY,
+    integration_id BIGINT NOT NULL,
+    user_id BIGINT NOT NULL,
+    client_id BIGINT NOT NULL,
+    account_id BIGINT NOT NULL,
+    template_id BIGINT NOT NULL,
+    argument TEXT NOT NULL,
+    status INTEGER NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint,
+    updated_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint
+)`,
+	`CREATE INDEX idx_integration_id ON tasks (integration_id)`,
+	`CREATE INDEX idx_user_id ON tasks (user_id)`,
+	`CREATE INDEX idx_client_id ON tasks (client_id)`,
+	`CREATE INDEX idx_account_id ON tasks (account_id)`,
+	`CREATE INDEX idx_template_id ON tasks (template_id)`,
+	`CREATE INDEX idx_status ON tasks (status)`,
+}
+
+const insertTask = `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument) VALUES (1, 2, 3, 4, 5, '{}')`
+
+// bundle is a database of a test's own and a Migrator on it.
+type bundle struct {
+	*Migrator
+	url string
+	log *journal
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	return setupWith(t, dbtest.New(t), func(*Options) {})
+}
+
+// setupWith makes a Migrator with other options.
+func setupWith(t *testing.T, url string, change func(*Options)) *bundle {
+	t.Helper()
+	b := &bundle{url: url, log: &journal{}}
+	opts := Defaults()
+	opts.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	change(&opts)
+	m, err := New(url, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Migrator = m
+	return b
+}
+
+// migrated is a database with every migration applied.
+func migrated(t *testing.T) *bundle {
+	t.Helper()
+	b := setup(t)
+	if _, err := b.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// wantCode holds an error to an exit code and returns it.
+func wantCode(t *testing.T, err error, code ExitCode) *Error {
+	t.Helper()
+	failure, ok := errors.AsType[*Error](err)
+	if !ok || failure.Code != code {
+		t.Fatalf("error %v, want exit code %d", err, code)
+	}
+	return failure
+}
+
+// journal is a log that a test may read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(line)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
