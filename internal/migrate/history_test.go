@@ -1,0 +1,104 @@
+package migrate
+
+import (
+	"database/sql"
+	"testing"
+	"testing/fstest"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
+	"github.com/tasklane/tasks/schema"
+)
+
+func TestAHistoryThatTheBinaryCannotContinueIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"an unknown version": `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, true)`,
+		"a gap":              `DELETE FROM goose_db_version WHERE version_id = 5`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := migrated(t)
+			dbtest.Exec(t, b.url, change)
+			before := dbtest.Contents(t, b.url)
+			_, up := b.Up(t.Context(), 0)
+			_, down := b.Down(t.Context(), DownOptions{Confirm: dbtest.Name(t, b.url), AllowDataLoss: true})
+			_, _, plan := b.Plan(t.Context(), 0)
+			_, adopt := b.Adopt(t.Context(), true)
+			_, _, verify := b.Verify(t.Context())
+			for command, err := range map[string]error{"up": up, "down": down, "plan": plan, "adopt": adopt, "verify": verify} {
+				if failure := wantCode(t, err, ExitHistory); failure.Hint == "" {
+					t.Errorf("%s: no way out in %v", command, failure)
+				}
+			}
+			if dbtest.Contents(t, b.url) != before {
+				t.Error("something was changed")
+			}
+		})
+	}
+}
+
+func TestStatusReportsAFileThatHasChangedSince(t *testing.T) {
+	t.Parallel()
+	b := migrated(t)
+	if _, list, err := b.Status(t.Context()); err != nil || len(list) > 0 {
+		t.Fatalf("before: %v, %+v", err, list)
+	}
+	changed := fstest.MapFS{}
+	for _, s := range b.known {
+		text, err := schema.FS.ReadFile(s.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.version == 2 {
+			text = append(text, "-- a late thought\n"...)
+		}
+		changed[s.name] = &fstest.MapFile{Data: text}
+	}
+	later := setupWith(t, b.url, func(o *Options) { o.FS = changed })
+	_, list, err := later.Status(t.Context())
+	if err != nil || len(list) != 1 || list[0].Kind != "history" || list[0].Object != "00002_comment_tasks.sql" {
+		t.Errorf("%v, %+v", err, list)
+	}
+}
+
+// Plain goose and taskmigrate take turns on one history.
+func TestPlainGooseSharesTheHistory(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	db, err := sql.Open("pgx", b.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	plain, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plain.UpTo(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Up(t.Context(), 11); err != nil {
+		t.Fatal(err)
+	}
+	if results, err := plain.Up(t.Context()); err != nil || len(results) != 1 {
+		t.Fatalf("plain goose applied %v, %v", results, err)
+	}
+	list, found, err := b.Status(t.Context())
+	if err != nil || len(found) > 0 {
+		t.Errorf("rows without a hash are not to be judged: %v, %+v", err, found)
+	}
+	for _, m := range list {
+		if m.State != StateApplied || m.AppliedAt.IsZero() {
+			t.Errorf("%+v", m)
+		}
+	}
+	if n := dbtest.Value[int](t, b.url, `SELECT count(sha256) FROM goose_db_version`); n != 9 {
+		t.Errorf("%d hashes, want those of 3 to 11", n)
+	}
+	if _, err := b.Down(t.Context(), DownOptions{To: 10, Confirm: dbtest.Name(t, b.url)}); err != nil {
+		t.Error(err)
+	}
+}
