@@ -1,0 +1,208 @@
+// Command migrate measures what writers notice of `taskmigrate up` on a table of 2,000,000 rows, and
+// of a plain CREATE INDEX on the same table: the longest time that a single write took. Run it from
+// the directory above: go run ./migrate
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/internal/pgserver"
+)
+
+const writers = 8
+
+// oldTable is a table as it lies in production: the document's, without idx_task.
+const oldTable = `
+CREATE TABLE tasks (
+    id             bigserial PRIMARY KEY,
+    integration_id bigint  NOT NULL,
+    user_id        bigint  NOT NULL,
+    client_id      bigint  NOT NULL,
+    account_id     bigint  NOT NULL,
+    template_id    bigint  NOT NULL,
+    argument       text    NOT NULL,
+    status         integer NOT NULL DEFAULT 0,
+    created_at     bigint  NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)::bigint,
+    updated_at     bigint  NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)::bigint
+);
+INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status)
+SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1, '{"n": ' || i || '}', 2
+FROM generate_series(1::bigint, %d) AS i;
+CREATE INDEX idx_integration_id ON tasks (integration_id);
+CREATE INDEX idx_user_id ON tasks (user_id);
+CREATE INDEX idx_client_id ON tasks (client_id);
+CREATE INDEX idx_account_id ON tasks (account_id);
+CREATE INDEX idx_template_id ON tasks (template_id);
+CREATE INDEX idx_status ON tasks (status);
+ANALYZE tasks;`
+
+func main() {
+	log.SetFlags(log.Ltime)
+	rows := flag.Int("rows", 2_000_000, "rows of the table")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *rows); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, rows int) error {
+	dir, err := os.MkdirTemp("", "bench-migrate")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
+	binary := filepath.Join(dir, "taskmigrate")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate").CombinedOutput(); err != nil {
+		return fmt.Errorf("building taskmigrate: %w: %s", err, out)
+	}
+	server, err := pgserver.Start(ctx, pgserver.Durable(),
+		pgserver.Setting("shared_buffers", "2GB"), pgserver.Setting("max_wal_size", "16GB"))
+	if err != nil {
+		return err
+	}
+	defer server.Close() //nolint:errcheck // it goes away with the process in any case
+	url, drop, err := server.CreateDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	defer drop() //nolint:errcheck // it goes away with the server
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	log.Printf("%d rows in the documented shape, without idx_task", rows)
+	if _, err := pool.Exec(ctx, fmt.Sprintf(oldTable, rows)); err != nil {
+		return err
+	}
+
+	migrate := func(args ...string) error {
+		cmd := exec.CommandContext(ctx, binary, args...)
+		cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("taskmigrate %v: %w:\n%s", args, err, out)
+		}
+		return nil
+	}
+	phases := []phase{
+		{"no change", func() error { return wait(ctx, 5*time.Second) }},
+		{"taskmigrate up", func() error {
+			if err := migrate("adopt", "--yes"); err != nil {
+				return err
+			}
+			return migrate("up")
+		}},
+		{"plain CREATE INDEX", func() error {
+			_, err := pool.Exec(ctx, "CREATE INDEX plain ON tasks (integration_id, client_id, template_id)")
+			return err
+		}},
+	}
+	longest := make(map[string]time.Duration)
+	for _, p := range phases {
+		res, err := p.measure(ctx, url)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		longest[p.name] = res.longest
+		fmt.Printf("%-20s took %8v   %6d writes, %d failed, longest %v\n",
+			p.name, res.took.Round(time.Millisecond), res.writes, res.failed, res.longest.Round(100*time.Microsecond))
+		if res.failed > 0 {
+			return fmt.Errorf("%s: a write failed: %w", p.name, res.err)
+		}
+	}
+	fmt.Printf("up / plain CREATE INDEX: %.3f (wanted: under 0.1)\n",
+		longest["taskmigrate up"].Seconds()/longest["plain CREATE INDEX"].Seconds())
+	return migrate("verify")
+}
+
+type phase struct {
+	name   string
+	change func() error
+}
+
+type outcome struct {
+	took, longest  time.Duration
+	writes, failed int
+	err            error // one of the failed
+}
+
+// measure makes the change while the writers go on, and says how they fared.
+func (p phase) measure(ctx context.Context, url string) (outcome, error) {
+	pool, err := pgxpool.New(ctx, url+"&pool_max_conns="+fmt.Sprint(writers))
+	if err != nil {
+		return outcome{}, err
+	}
+	defer pool.Close()
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		all  outcome
+		stop = make(chan struct{})
+	)
+	for range writers {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(rand.Int64N(int64(4 * time.Millisecond)))): //nolint:gosec // a load
+				}
+				begin := time.Now()
+				err := write(ctx, pool)
+				d := time.Since(begin)
+				mu.Lock()
+				all.writes++
+				all.longest = max(all.longest, d)
+				if err != nil {
+					all.failed, all.err = all.failed+1, err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	err = wait(ctx, time.Second)
+	begin := time.Now()
+	if err == nil {
+		err = p.change()
+	}
+	took := time.Since(begin)
+	close(stop)
+	wg.Wait()
+	all.took = took
+	return all, err
+}
+
+// write inserts a task or touches an old one.
+func write(ctx context.Context, pool *pgxpool.Pool) error {
+	n := rand.Int64N(2_000_000) + 1 //nolint:gosec // a load
+	if n%2 == 0 {
+		_, err := pool.Exec(ctx, "UPDATE tasks SET status = (status + 1) % 4 WHERE id = $1", n)
+		return err
+	}
+	_, err := pool.Exec(ctx, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
+		VALUES ($1, $1, $1, $1, $1, '{}')`, n)
+	return err
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
