@@ -128,27 +128,27 @@ func TestPlanTellsTheLocksThatTheServerTakes(t *testing.T) {
 		got, want := 0, claimed(s.Lock)
 		switch {
 		case s.Number == 0:
-			exec(t, conn, s.SQL, s.Args...)
+			send(t, conn, s.SQL, s.Args...)
 			held = 0
 			continue
 		case s.Transaction:
-			exec(t, conn, s.SQL)
+			send(t, conn, s.SQL)
 			held = max(held, want)
 			got, want = strongest(t, conn, conn.PgConn().PID()), held
 		case strings.HasPrefix(s.SQL, "CREATE INDEX CONCURRENTLY"):
-			exec(t, conn, "DROP INDEX IF EXISTS "+strings.Fields(s.SQL)[6])
+			send(t, conn, "DROP INDEX IF EXISTS "+strings.Fields(s.SQL)[6])
 			got = whileBlocked(t, b.url, conn, witness, s.SQL)
 		case strings.Contains(s.Lock, "commit every"):
 			got = whileBlocked(t, b.url, conn, witness, s.SQL)
 		case strings.HasPrefix(s.SQL, "DROP INDEX CONCURRENTLY"):
 			leftover := strings.TrimSuffix(strings.Fields(s.SQL)[5], ";")
-			exec(t, conn, "CREATE INDEX "+leftover+" ON tasks (argument)")
+			send(t, conn, "CREATE INDEX "+leftover+" ON tasks (argument)")
 			got = whileBlocked(t, b.url, conn, witness, s.SQL)
 		default: // a check of the catalog
-			exec(t, conn, "BEGIN")
-			exec(t, conn, s.SQL)
+			send(t, conn, "BEGIN")
+			send(t, conn, s.SQL)
 			got, want = strongest(t, conn, conn.PgConn().PID()), min(want, rank("AccessShareLock"))
-			exec(t, conn, "COMMIT")
+			send(t, conn, "COMMIT")
 			if got == 0 { // the index's name alone was looked up
 				want = 0
 			}
@@ -164,12 +164,12 @@ func TestPlanTellsTheLocksThatTheServerTakes(t *testing.T) {
 func whileBlocked(t *testing.T, url string, conn, witness *pgx.Conn, sql string) int {
 	t.Helper()
 	writer := dbtest.Connect(t, url)
-	exec(t, writer, "SET session_replication_role = replica") // a row from before the guard
-	exec(t, writer, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
+	send(t, writer, "SET session_replication_role = replica") // a row from before the guard
+	send(t, writer, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 		SELECT 1, 2, 3, 4, 5, '{}', 1721818960 WHERE NOT EXISTS (SELECT FROM tasks)`)
-	exec(t, writer, "UPDATE tasks SET created_at = 1721818960")
-	exec(t, writer, "BEGIN")
-	exec(t, writer, "UPDATE tasks SET argument = ''")
+	send(t, writer, "UPDATE tasks SET created_at = 1721818960")
+	send(t, writer, "BEGIN")
+	send(t, writer, "UPDATE tasks SET argument = ''")
 	pid := conn.PgConn().PID()
 	done := make(chan error, 1)
 	go func() {
@@ -184,7 +184,7 @@ func whileBlocked(t *testing.T, url string, conn, witness *pgx.Conn, sql string)
 		return ""
 	})
 	lock := strongest(t, witness, pid)
-	exec(t, writer, "ROLLBACK")
+	send(t, writer, "ROLLBACK")
 	if err := <-done; err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
@@ -229,7 +229,7 @@ func claimed(claim string) int {
 	return rank(best)
 }
 
-func exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+func send(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)

@@ -1,0 +1,222 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
+)
+
+// adopted is the document's table, taken over, with rows that need repair and everything still to do.
+func adopted(t *testing.T, change func(*Options)) *bundle {
+	t.Helper()
+	b := setupWith(t, dbtest.New(t), change)
+	dbtest.Exec(t, b.url, document...)
+	dbtest.Exec(t, b.url, `
+INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
+SELECT 1, 2, 3, 4, 5, '{}', 1721818960 FROM generate_series(1, 100)`)
+	if _, err := b.Adopt(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// open begins a transaction on a connection named blocker; the first statement decides what it holds.
+func (b *bundle) open(t *testing.T, isolation pgx.TxIsoLevel, sql string) (release func()) {
+	t.Helper()
+	conn := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "blocker"))
+	tx, err := conn.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: isolation})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+	return sync.OnceFunc(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+}
+
+// finish runs up to its end and verifies.
+func (b *bundle) finish(t *testing.T) {
+	t.Helper()
+	if _, err := b.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {
+		t.Errorf("after up: %v, %+v", err, list)
+	}
+}
+
+// says waits until the log has all of these.
+func (b *bundle) says(t *testing.T, parts ...string) {
+	t.Helper()
+	dbtest.Eventually(t, func() string {
+		for _, part := range parts {
+			if !strings.Contains(b.log.String(), part) {
+				return fmt.Sprintf("%q in the log: %s", part, b.log)
+			}
+		}
+		return ""
+	})
+}
+
+func TestUpNamesWhoHoldsAnOldSnapshotAndGivesUp(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.IndexWait = time.Second })
+	release := b.open(t, pgx.RepeatableRead, `SELECT FROM tasks`)
+	defer release()
+	_, err := b.Up(t.Context(), 0)
+	failure := wantCode(t, err, ExitHalfDone) // the index is there, and not valid
+	if failure.File != "00003_add_idx_task.sql" || failure.Statement != 3 || !strings.Contains(failure.Message, `application "blocker"`) {
+		t.Errorf("%+v", failure)
+	}
+	if !strings.Contains(failure.Message, "applied by this run: 2; still to apply: 3, ") || !strings.Contains(failure.Hint, "`taskmigrate up`") {
+		t.Errorf("%q does not say what was done and how to go on (%q)", failure.Message, failure.Hint)
+	}
+	b.says(t, "msg=blocked", "file=00003_add_idx_task.sql", "pid ", `user \"`, `application \"blocker\"`, "idle in transaction for", "query: ")
+	release()
+	b.finish(t)
+}
+
+func TestUpThatNeverGotItsLockLeavesNothingHalfDone(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.IndexWait = time.Second })
+	if _, err := b.Up(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	before := dbtest.Contents(t, b.url)
+	release := b.open(t, pgx.ReadCommitted, `LOCK TABLE tasks IN SHARE UPDATE EXCLUSIVE MODE`)
+	defer release()
+	_, err := b.Up(t.Context(), 0)
+	wantCode(t, err, ExitLockWait)
+	release()
+	if dbtest.Contents(t, b.url) != before {
+		t.Error("something was left")
+	}
+	b.finish(t)
+}
+
+func TestUpTriesAgainForAStrongLock(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.LockTimeout = 700 * time.Millisecond })
+	if _, err := b.Up(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	release := b.open(t, pgx.ReadCommitted, `UPDATE tasks SET argument = '' WHERE id = 1`)
+	defer release()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Up(context.WithoutCancel(t.Context()), 0)
+		done <- err
+	}()
+	b.says(t, "msg=blocked", `application \"blocker\"`, "trying again", "file=00004_guard_tasks.sql")
+	release()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUpGivesUpOnAStrongLockAfterItsRetries(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.LockTimeout, o.LockRetries = 50*time.Millisecond, 2 })
+	if _, err := b.Up(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	before := dbtest.Contents(t, b.url)
+	release := b.open(t, pgx.ReadCommitted, `UPDATE tasks SET argument = '' WHERE id = 1`)
+	defer release()
+	_, err := b.Up(t.Context(), 0)
+	if failure := wantCode(t, err, ExitLockWait); failure.SQLState() != "55P03" || failure.File != "00004_guard_tasks.sql" {
+		t.Errorf("%+v", failure)
+	}
+	if n := strings.Count(b.log.String(), "trying again"); n != 2 {
+		t.Errorf("tried again %d times, want 2", n)
+	}
+	release()
+	if dbtest.Contents(t, b.url) != before {
+		t.Error("something was left")
+	}
+}
+
+func TestUpWaitsForAnotherRunNoLongerThanItMay(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.RunLockWait = 200 * time.Millisecond })
+	holder := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "other-runner"))
+	send(t, holder, `SELECT pg_advisory_lock($1)`, int64(RunLockID))
+	_, err := b.Up(t.Context(), 0)
+	if failure := wantCode(t, err, ExitLockWait); !strings.Contains(failure.Message, "other-runner") {
+		t.Errorf("%q does not name the other runner", failure.Message)
+	}
+	b.says(t, "waiting for another run", "other-runner")
+	send(t, holder, `SELECT pg_advisory_unlock($1)`, int64(RunLockID))
+	b.finish(t)
+}
+
+// One builds, the others wait without keeping a snapshot that the build would wait for.
+func TestEightRunnersWhileAnIndexIsBuilt(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(*Options) {})
+	release := b.open(t, pgx.RepeatableRead, `SELECT FROM tasks`)
+	defer release()
+	var runners sync.WaitGroup
+	errs := make([]error, 8)
+	ran := make([]int, 8)
+	for i := range errs {
+		runners.Go(func() {
+			var list []Migration
+			list, errs[i] = b.Up(context.WithoutCancel(t.Context()), 0)
+			for _, m := range list {
+				if m.Duration > 0 {
+					ran[i]++
+				}
+			}
+		})
+	}
+	b.says(t, "msg=blocked", "waiting for another run")
+	dbtest.Eventually(t, func() string {
+		const polling = `SELECT count(DISTINCT pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE '%pg_try_advisory_lock%' OR query LIKE '%usename%pg_locks%' AND application_name = 'taskmigrate'`
+		if n := dbtest.Value[int](t, b.url, polling); n < 7 {
+			return fmt.Sprintf("%d runners wait", n)
+		}
+		return ""
+	})
+	release()
+	runners.Wait()
+	all := 0
+	for i, err := range errs {
+		if err != nil {
+			t.Error(err)
+		}
+		all += ran[i]
+	}
+	if want := len(b.known) - 1; all != want {
+		t.Errorf("%d migrations ran, want %d", all, want)
+	}
+	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {
+		t.Errorf("%v: %+v", err, list)
+	}
+}
+
+func TestUpGoesOnAfterItsConnectionWasLost(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(*Options) {})
+	release := b.open(t, pgx.RepeatableRead, `SELECT FROM tasks`)
+	defer release()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Up(context.WithoutCancel(t.Context()), 0)
+		done <- err
+	}()
+	b.says(t, "msg=blocked")
+	dbtest.Exec(t, b.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%'`)
+	wantCode(t, <-done, ExitHalfDone)
+	release()
+	b.finish(t)
+}
