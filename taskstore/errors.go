@@ -128,6 +128,9 @@ func isTransient(err error) bool {
 }
 
 func sqlState(err error) string {
+	if err == nil { // before pg, which is allocated
+		return ""
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code
