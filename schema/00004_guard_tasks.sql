@@ -8,8 +8,9 @@
 -- these ranges mean the same years in each unit and do not overlap.
 --
 -- What stays impossible to tell apart from honest use: a foreign write that raises updated_at in
--- milliseconds looks like a heartbeat by another worker and takes the lease; deleting a row and
--- inserting it again with the same values (GORM's Save) brings an old version back.
+-- milliseconds looks like a heartbeat by another worker and takes the lease, and one that raises it to
+-- a time far ahead keeps the row from ever being silent; deleting a row and inserting it again with the
+-- same values (GORM's Save) brings an old version back.
 
 -- +goose Up
 -- +goose StatementBegin

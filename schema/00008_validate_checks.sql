@@ -26,4 +26,12 @@ END $$;
 -- +goose StatementEnd
 
 -- +goose Down
--- Nothing to undo: the migration before drops the constraints.
+-- There is no other way to make a constraint NOT VALID again.
+ALTER TABLE tasks
+    DROP CONSTRAINT tasks_not_null,
+    DROP CONSTRAINT tasks_status_check,
+    ADD CONSTRAINT tasks_status_check CHECK (status BETWEEN 0 AND 3) NOT VALID,
+    ADD CONSTRAINT tasks_not_null CHECK (
+        integration_id IS NOT NULL AND user_id IS NOT NULL AND client_id IS NOT NULL
+        AND account_id IS NOT NULL AND template_id IS NOT NULL AND argument IS NOT NULL
+        AND status IS NOT NULL AND created_at IS NOT NULL AND updated_at IS NOT NULL) NOT VALID;

@@ -16,7 +16,7 @@ const (
 
 // Page says which part of a list to read: pages go by id, from the newest task down.
 type Page struct {
-	Before int64 // only ids below it; 0: start at the newest
+	Before int64 // only ids below it; 0, which no id of the sequence is: start at the newest
 	Limit  int   // 0: 100; above 1000 or negative: ErrInvalid
 }
 
@@ -32,6 +32,9 @@ func (s *Store) Get(ctx context.Context, id int64) (Task, error) {
 // List returns one page of the tasks that f selects, newest (highest id) first. The page after it is
 // the one Before the last id of this one; a page shorter than its limit is the last.
 func (s *Store) List(ctx context.Context, f Filter, p Page) ([]Task, error) {
+	if err := f.check(); err != nil {
+		return nil, fail(err, "list tasks")
+	}
 	limit := p.Limit
 	switch {
 	case limit < 0 || limit > maxLimit:
@@ -49,9 +52,6 @@ func (s *Store) List(ctx context.Context, f Filter, p Page) ([]Task, error) {
 }
 
 func (s *Store) list(ctx context.Context, f Filter, last int64, limit int) ([]Task, error) {
-	if err := f.check(); err != nil {
-		return nil, fail(err, "list tasks")
-	}
 	ts, err := retry(ctx, s, func() ([]Task, error) {
 		return f.list(ctx, s.q, last, int32(limit))
 	})
@@ -67,6 +67,10 @@ func (s *Store) list(ctx context.Context, f Filter, last int64, limit int) ([]Ta
 // error, which comes with a zero Task, the loop ends.
 func (s *Store) All(ctx context.Context, f Filter) iter.Seq2[Task, error] {
 	return func(yield func(Task, error) bool) {
+		if err := f.check(); err != nil {
+			yield(Task{}, fail(err, "list tasks"))
+			return
+		}
 		for last := int64(math.MaxInt64); ; {
 			page, err := s.list(ctx, f, last, maxLimit)
 			if err != nil {
