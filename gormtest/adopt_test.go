@@ -1,6 +1,7 @@
 package gormtest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -155,7 +156,7 @@ func TestVerifyTellsWhatAutoMigrateBroke(t *testing.T) {
 	}
 	autoMigrate(t, url)
 	_, findings, err := m.Verify(t.Context())
-	if failure, ok := err.(*migrate.Error); !ok || failure.Code != migrate.ExitDrift {
+	if failure, ok := errors.AsType[*migrate.Error](err); !ok || failure.Code != migrate.ExitDrift {
 		t.Errorf("verify: %v, want exit code %d", err, migrate.ExitDrift)
 	}
 	if len(findings) == 0 {

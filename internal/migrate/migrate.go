@@ -25,7 +25,8 @@ type Options struct {
 	Progress    func(Progress) // of a long statement, from any goroutine, one at a time; nil: not wanted
 }
 
-// Defaults are the waits that taskmigrate has without flags.
+// Defaults are the waits that taskmigrate has without flags. LockTimeout is longer than the server's
+// deadlock_timeout, one second, after which autovacuum gives way.
 func Defaults() Options {
 	return Options{
 		LockTimeout: 2 * time.Second,

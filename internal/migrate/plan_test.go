@@ -125,7 +125,8 @@ func TestPlanTellsTheLocksThatTheServerTakes(t *testing.T) {
 	conn, witness := dbtest.Connect(t, b.url), dbtest.Connect(t, b.url)
 	held := 0 // in the transaction so far
 	for _, s := range plan.Statements {
-		got, want := 0, claimed(s.Lock)
+		want := claimed(s.Lock)
+		var got int
 		switch {
 		case s.Number == 0:
 			send(t, conn, s.SQL, s.Args...)

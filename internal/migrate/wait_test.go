@@ -93,7 +93,7 @@ func TestUpThatNeverGotItsLockLeavesNothingHalfDone(t *testing.T) {
 	release := b.open(t, pgx.ReadCommitted, `LOCK TABLE tasks IN SHARE UPDATE EXCLUSIVE MODE`)
 	defer release()
 	_, err := b.Up(t.Context(), 0)
-	wantCode(t, err, ExitLockWait)
+	_ = wantCode(t, err, ExitLockWait)
 	release()
 	if dbtest.Contents(t, b.url) != before {
 		t.Error("something was left")
@@ -147,13 +147,13 @@ func TestUpWaitsForAnotherRunNoLongerThanItMay(t *testing.T) {
 	t.Parallel()
 	b := adopted(t, func(o *Options) { o.RunLockWait = 200 * time.Millisecond })
 	holder := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "other-runner"))
-	send(t, holder, `SELECT pg_advisory_lock($1)`, int64(RunLockID))
+	send(t, holder, `SELECT pg_advisory_lock($1)`, RunLockID)
 	_, err := b.Up(t.Context(), 0)
 	if failure := wantCode(t, err, ExitLockWait); !strings.Contains(failure.Message, "other-runner") {
 		t.Errorf("%q does not name the other runner", failure.Message)
 	}
 	b.says(t, "waiting for another run", "other-runner")
-	send(t, holder, `SELECT pg_advisory_unlock($1)`, int64(RunLockID))
+	send(t, holder, `SELECT pg_advisory_unlock($1)`, RunLockID)
 	b.finish(t)
 }
 
@@ -216,7 +216,7 @@ func TestUpGoesOnAfterItsConnectionWasLost(t *testing.T) {
 	b.says(t, "msg=blocked")
 	dbtest.Exec(t, b.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%'`)
-	wantCode(t, <-done, ExitHalfDone)
+	_ = wantCode(t, <-done, ExitHalfDone)
 	release()
 	b.finish(t)
 }
