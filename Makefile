@@ -27,6 +27,14 @@ test: ## Run all tests; finds or starts a Postgres
 test-race: ## Run all tests under the race detector
 	go test -race ./...
 
+.PHONY: test-gorm
+test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its own)
+	cd gormtest && go vet ./... && go test ./...
+
+.PHONY: test-tracing
+test-tracing: ## Test the example of a traced pool (a module of its own)
+	cd examples/tracing && go vet ./... && go test ./...
+
 .PHONY: test-matrix
 test-matrix: ## Run all tests on PostgreSQL 14 to 18, or on VERSIONS="14 18"
 	tools/matrix.sh
@@ -45,8 +53,9 @@ lint-sql: ## Lint the migrations (squawk, by npx, and rules of ours)
 	SQUAWK="$(SQUAWK)" tools/lint-migrations.sh
 
 .PHONY: generate
-generate: ## Generate dbgen from queries and schema
+generate: ## Generate dbgen from queries and schema, and what verify compares with
 	$(SQLC) generate
+	go run ./internal/migrate/snapshot
 
 .PHONY: verify
 verify: ## Fail if generated code is stale or a query breaks a rule
@@ -60,6 +69,22 @@ plans: ## Write docs/plans.md: the plan of each query on a million rows
 .PHONY: plans-check
 plans-check: ## Fail if a plan has changed or a query exceeds its budget
 	go run ./internal/planbook -check
+
+.PHONY: bench
+bench: ## Measure the store against its peers, as ratios in one run (about fifteen minutes)
+	cd bench && go run .
+
+.PHONY: bench-quick
+bench-quick: ## The same in about two minutes, and only roughly
+	cd bench && go run . -quick
+
+.PHONY: bench-scale
+bench-scale: ## A claim's latency as the table grows to ten million rows (by hand)
+	cd bench && go run . -scale
+
+.PHONY: bench-migrate
+bench-migrate: ## The longest write during taskmigrate up, beside a plain CREATE INDEX
+	cd bench && go run ./migrate
 
 .PHONY: prove-checks
 prove-checks: ## Plant faults in a scratch copy and show that each check turns red
