@@ -111,11 +111,18 @@ func (a *app) confirm(ctx context.Context, m *migrate.Migrator, opts *migrate.Do
 		return err
 	}
 	fmt.Fprintf(a.stderr, "Roll back database %q to version %d. Type its name to go on: ", name, opts.To)
-	typed, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil {
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.stdin).ReadString('\n')
+		typed <- strings.TrimSpace(line)
+	}()
+	select {
+	case opts.Confirm = <-typed:
+	case <-ctx.Done():
+	}
+	if opts.Confirm == "" {
 		return usagef("not confirmed: nothing was rolled back")
 	}
-	opts.Confirm = strings.TrimSpace(typed)
 	return nil
 }
 
