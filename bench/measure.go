@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type sample struct {
 	P50    float64 `json:"p50_ms"`  // of an operation
 	P99    float64 `json:"p99_ms"`  // of an operation
 	Allocs float64 `json:"allocs"`  // an operation, of the whole client; 0 if it is another process
+	CPU    float64 `json:"cpu_us"`  // an operation, of the client alone; 0 if it is another process
 	Rows   int     `json:"rows"`    // in all
 	Ops    int     `json:"ops"`     // in all
 	Secs   float64 `json:"seconds"` // in all
@@ -37,6 +39,7 @@ func loop(ctx context.Context, op operation, workers int, d time.Duration, limit
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
+	cpu := cpuTime()
 	start := time.Now()
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -58,6 +61,7 @@ func loop(ctx context.Context, op operation, workers int, d time.Duration, limit
 	}
 	wg.Wait()
 	elapsed := time.Since(start)
+	cpu = cpuTime() - cpu
 	runtime.ReadMemStats(&after)
 	for _, err := range errs {
 		if err != nil {
@@ -68,10 +72,10 @@ func loop(ctx context.Context, op operation, workers int, d time.Duration, limit
 	for _, n := range rows {
 		total += n
 	}
-	return summarize(slices.Concat(lat...), total, elapsed, after.Mallocs-before.Mallocs)
+	return summarize(slices.Concat(lat...), total, elapsed, after.Mallocs-before.Mallocs, cpu)
 }
 
-func summarize(lat []time.Duration, rows int, elapsed time.Duration, mallocs uint64) (sample, error) {
+func summarize(lat []time.Duration, rows int, elapsed time.Duration, mallocs uint64, cpu time.Duration) (sample, error) {
 	if len(lat) == 0 {
 		return sample{}, fmt.Errorf("nothing was done")
 	}
@@ -87,10 +91,21 @@ func summarize(lat []time.Duration, rows int, elapsed time.Duration, mallocs uin
 		P50:    ms(lat[len(lat)/2]),
 		P99:    ms(lat[len(lat)*99/100]),
 		Allocs: float64(mallocs) / float64(len(lat)),
+		CPU:    1000 * ms(cpu) / float64(len(lat)),
 		Rows:   rows,
 		Ops:    len(lat),
 		Secs:   elapsed.Seconds(),
 	}, nil
+}
+
+// cpuTime is what this process has used of the processors. It says less of the machine's other load than
+// the time that passes does.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // median of values, which it sorts.

@@ -31,6 +31,7 @@ func rate(s sample) float64   { return s.Rate }
 func mean(s sample) float64   { return s.Mean }
 func p50(s sample) float64    { return s.P50 }
 func p99(s sample) float64    { return s.P99 }
+func cpu(s sample) float64    { return s.CPU }
 func allocs(s sample) float64 { return s.Allocs }
 
 // spread is a ratio that was taken round by round.
@@ -62,12 +63,12 @@ func (rep *report) print(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, r := range rep.Results {
 		fmt.Fprintf(tw, "\n%s: %s\n", r.Name, r.What)
-		fmt.Fprintln(tw, "\trows/s\tp50 ms\tp99 ms\tallocs/op\tours is × this (least–most)\t")
+		fmt.Fprintln(tw, "\trows/s\tp50 ms\tp99 ms\tclient µs/op\tallocs/op\tours is × this (least–most)\t")
 		for _, label := range r.Labels {
 			ratio, _ := r.ratio(ours, label, rate)
-			fmt.Fprintf(tw, "%s\t%.0f\t%s\t%s\t%s\t%v\t\n", label, r.medianOf(label, rate),
+			fmt.Fprintf(tw, "%s\t%.0f\t%s\t%s\t%s\t%s\t%v\t\n", label, r.medianOf(label, rate),
 				orDash("%.3f", r.medianOf(label, p50)), orDash("%.3f", r.medianOf(label, p99)),
-				orDash("%.0f", r.medianOf(label, allocs)), ratio)
+				orDash("%.1f", r.medianOf(label, cpu)), orDash("%.0f", r.medianOf(label, allocs)), ratio)
 		}
 	}
 	_ = tw.Flush() // as any print to standard output

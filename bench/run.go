@@ -161,7 +161,7 @@ func (r *runner) pgbenchOnce(ctx context.Context, w workload, d *database) (s sa
 			return s, fmt.Errorf("pgbench changed nothing")
 		}
 	}
-	return summarize(lat, rows, elapsed, 0)
+	return summarize(lat, rows, elapsed, 0, 0)
 }
 
 func (r *runner) riverOnce(ctx context.Context, w workload, d *database) (s sample, err error) {
