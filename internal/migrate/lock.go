@@ -45,7 +45,7 @@ func (l runLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 			return &Error{
 				Code:    ExitLockWait,
 				Message: fmt.Sprintf("another run has not finished within %s: %s", l.run.opts.RunLockWait, holder),
-				Hint:    "nothing was changed; run the same command again, or wait longer with --run-lock-wait",
+				Hint:    "--run-lock-wait waits longer",
 			}
 		}
 		if holder != nil && holder.who() != told {

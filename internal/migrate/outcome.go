@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,10 @@ func (r *run) explain(failure *Error, list []Migration) {
 	if advice == "" && failure.Hint == "" {
 		advice = "go on with `" + r.command() + "`"
 	}
-	failure.Hint = strings.TrimSpace(failure.Hint + " " + advice)
+	if failure.Hint != "" && advice != "" {
+		advice = strings.TrimSuffix(failure.Hint, ".") + "; " + advice
+	}
+	failure.Hint = cmp.Or(advice, failure.Hint)
 }
 
 func orNone(list []string) string {
