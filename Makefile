@@ -37,7 +37,7 @@ test-tracing: ## Test the example of a traced pool (a module of its own)
 
 .PHONY: test-matrix
 test-matrix: ## Run all tests on PostgreSQL 14 to 18, or on VERSIONS="14 18"
-	tools/matrix.sh
+	VERSIONS="$(VERSIONS)" tools/matrix.sh
 
 .PHONY: docker-test
 docker-test: ## Run the database tests in containers of a real Docker engine (ARGS=--install: root may install one)
