@@ -55,7 +55,7 @@ func (p *PGBench) Run(ctx context.Context, script string, clients int, d time.Du
 	if transactions > 0 {
 		args = append(args, "-t", strconv.Itoa(transactions/clients))
 	} else {
-		args = append(args, "-T", strconv.Itoa(max(1, int(d.Seconds()))))
+		args = append(args, "-T", strconv.Itoa(max(2, int(d.Seconds()))))
 	}
 	cmd := exec.CommandContext(ctx, p.bin, append(args, p.url)...)
 	cmd.Env = append(os.Environ(), "PGPASSWORD="+p.password)
