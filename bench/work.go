@@ -77,6 +77,32 @@ func work(batch, tasks int) workload {
 	}
 }
 
+// complete ends tasks one by one, as workers do that work on single tasks, many in a program.
+func complete(goroutines int) workload {
+	const own = 1_000
+	return workload{
+		name:    fmt.Sprintf("complete-%d", goroutines),
+		what:    fmt.Sprintf("complete one claimed task, %d goroutines", goroutines),
+		workers: goroutines,
+		entries: by("taskstore", "taskstore, group commit", "pgx"),
+		limit:   own - 20,
+		prepare: func(ctx context.Context, d *database) error {
+			if err := d.empty(ctx); err != nil {
+				return err
+			}
+			return d.fill(ctx, 0, goroutines*own, 1)
+		},
+		op: func(ctx context.Context, d *database, p peer.Peer) (operation, error) {
+			ts, err := d.tasks(ctx, 1, goroutines*own)
+			if err == nil && len(ts) != goroutines*own {
+				err = fmt.Errorf("%d tasks to complete", len(ts))
+			}
+			return func(ctx context.Context, w, i int) (int, error) { return 1, p.Complete(ctx, ts[w*own+i]) }, err
+		},
+		added: []int{2},
+	}
+}
+
 // refill makes a database hold so many pending tasks, beside its past.
 func refill(tasks int) func(context.Context, *database) error {
 	return func(ctx context.Context, d *database) error {

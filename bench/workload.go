@@ -71,6 +71,7 @@ func workloads(quick bool) []workload {
 	for _, batch := range []int{1, 10, 100, 500} {
 		ws = append(ws, life(batch))
 	}
+	ws = append(ws, complete(8), complete(64))
 	for _, w := range []struct{ batch, tasks int }{{1, 3_000}, {10, 12_000}, {100, 30_000}, {500, 40_000}} {
 		ws = append(ws, work(w.batch, w.tasks/shrink))
 	}

@@ -25,6 +25,8 @@ type Peer struct {
 	Update func(ctx context.Context, t *taskstore.Task) error
 	// Claim takes up to n tasks and returns how many it got.
 	Claim func(ctx context.Context, n int) (int, error)
+	// Complete ends one claimed task.
+	Complete func(context.Context, taskstore.Task) error
 	// Work claims up to n tasks, renews their leases if beat is set, completes them, and returns how
 	// many there were.
 	Work func(ctx context.Context, n int, beat bool) (int, error)
@@ -53,7 +55,9 @@ func Open(ctx context.Context, url string, conns int) ([]Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Peer{newTaskstore(pool), newPGX(pool), newSQLC(pool), orm, bunDB}, nil
+	grouped := newTaskstore(pool, taskstore.WithGroupCommit())
+	grouped.Name, grouped.Close = "taskstore, group commit", func() {} // taskstore closes the pool
+	return []Peer{newTaskstore(pool), grouped, newPGX(pool), newSQLC(pool), orm, bunDB}, nil
 }
 
 // NewTasks returns n tasks like those of a service: a few hundred integrations, many users, and an

@@ -95,6 +95,10 @@ func newPGX(pool *pgxpool.Pool) Peer {
 			ts, err := claim(ctx, n)
 			return len(ts), err
 		},
+		Complete: func(ctx context.Context, t taskstore.Task) error {
+			_, err := pool.Exec(ctx, completeSQL, []int64{t.ID})
+			return err
+		},
 		Work: func(ctx context.Context, n int, beat bool) (int, error) {
 			ts, err := claim(ctx, n)
 			if err != nil || len(ts) == 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-func newTaskstore(pool *pgxpool.Pool) Peer {
-	s := taskstore.New(pool)
+func newTaskstore(pool *pgxpool.Pool, opts ...taskstore.Option) Peer {
+	s := taskstore.New(pool, opts...)
 	return Peer{
 		Name: "taskstore",
 		Create: func(ctx context.Context, t taskstore.NewTask) error {
@@ -40,6 +40,7 @@ func newTaskstore(pool *pgxpool.Pool) Peer {
 			ts, err := s.Claim(ctx, n)
 			return len(ts), err
 		},
+		Complete: func(ctx context.Context, t taskstore.Task) error { return s.Complete(ctx, t) },
 		Work: func(ctx context.Context, n int, beat bool) (int, error) {
 			ts, err := s.Claim(ctx, n)
 			if err != nil || len(ts) == 0 {
