@@ -26,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, url string) (err error) {
 	if url == "" {
-		return errors.New("set DATABASE_URL to a migrated database, or run `make demo-tracing`")
+		return errors.New("set DATABASE_URL to a migrated database")
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(printer{}))
 	defer func() { err = errors.Join(err, provider.Shutdown(ctx)) }()
