@@ -80,6 +80,7 @@ func (db *database) load(ctx context.Context, url string) error {
 		}
 	}
 	return db.exec(ctx,
+		"SET max_parallel_maintenance_workers = 0", // an index is built the same way on every machine
 		// Nothing but what is told below may change the statistics.
 		"ALTER TABLE tasks SET (autovacuum_enabled = off)",
 		// ANALYZE samples 300 rows for each unit of the largest target: here all rows, so that its figures
