@@ -35,6 +35,15 @@ test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its o
 test-tracing: ## Test the example of a traced pool (a module of its own)
 	cd examples/tracing && go vet ./... && go test ./...
 
+.PHONY: test-pgbouncer
+test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode
+	for mode in cache_describe exec; do TASKSTORE_TEST_PGBOUNCER_MODE=$$mode go test -count=1 ./internal/storetest; done
+
+.PHONY: demo-tracing
+demo-tracing: ## Watch the spans of a traced pool
+	@mkdir -p bin && go build -o bin/ ./cmd/taskmigrate && cd examples/tracing && go build -o ../../bin/ .
+	@$(WITHPG) sh -c 'bin/taskmigrate up >/dev/null 2>&1 && bin/tracing'
+
 .PHONY: test-matrix
 test-matrix: ## Run all tests on PostgreSQL 14 to 18, or on VERSIONS="14 18"
 	VERSIONS="$(VERSIONS)" tools/matrix.sh

@@ -58,10 +58,16 @@ type opError struct {
 }
 
 func (e *opError) Error() string {
-	if e.kind == nil {
-		return "taskstore: " + e.op + ": " + e.cause.Error()
+	text := "taskstore: " + e.op + ": "
+	if e.kind != nil {
+		text += e.kind.Error() + ": "
 	}
-	return "taskstore: " + e.op + ": " + e.kind.Error() + ": " + e.cause.Error()
+	text += e.cause.Error()
+	switch sqlState(e.cause) {
+	case "26000", "42P05", "08P01": // a prepared statement is not where pgx left it
+		text += "; a pooler in transaction mode needs default_query_exec_mode=cache_describe in the connection string"
+	}
+	return text
 }
 
 func (e *opError) Unwrap() []error {

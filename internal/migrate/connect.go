@@ -25,6 +25,7 @@ func parseConfig(connString string) (*pgx.ConnConfig, error) {
 			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
 		}
 	}
+	config.RuntimeParams["client_encoding"] = "UTF8" // what Go sends, whatever the database stores
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}

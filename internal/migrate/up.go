@@ -33,6 +33,11 @@ func (m *Migrator) Up(ctx context.Context, to int64) ([]Migration, error) {
 // before reads where things stand and what there is to do. It refuses a history that cannot be
 // continued, and a table that somebody else created.
 func (m *Migrator) before(ctx context.Context, conn *pgx.Conn, target int64) ([]Migration, []source, error) {
+	// In this order: another runner may be about to create the table, and commits its record with it.
+	var exists bool
+	if err := conn.QueryRow(ctx, `SELECT to_regclass('tasks') IS NOT NULL`).Scan(&exists); err != nil {
+		return nil, nil, asError(ctx, err)
+	}
 	history, err := readHistory(ctx, conn)
 	if err != nil {
 		return nil, nil, asError(ctx, err)
@@ -41,11 +46,7 @@ func (m *Migrator) before(ctx context.Context, conn *pgx.Conn, target int64) ([]
 	if err := checkHistory(m.known, versions(history)); err != nil {
 		return list, nil, err
 	}
-	var foreign bool
-	if err := conn.QueryRow(ctx, `SELECT to_regclass('tasks') IS NOT NULL`).Scan(&foreign); err != nil {
-		return list, nil, asError(ctx, err)
-	}
-	if foreign && len(history) == 0 {
+	if exists && len(history) == 0 {
 		return list, nil, &Error{
 			Code:    ExitFailed,
 			Message: "there is a table tasks that no migration has created; nothing was changed",

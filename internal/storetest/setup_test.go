@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -31,7 +32,11 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	db := taskstoretest.New(t)
-	return &bundle{store: db.Store, pool: db.Pool, url: db.URL}
+	b := &bundle{store: db.Store, pool: db.Pool, url: db.URL}
+	if mode := os.Getenv("TASKSTORE_TEST_PGBOUNCER_MODE"); mode != "" {
+		b.behindPgBouncer(t, mode)
+	}
+	return b
 }
 
 // connect opens another pool on the test's database, set up by configure.
