@@ -14,27 +14,24 @@ var busy = taskstore.Batch{IntegrationID: 1, ClientID: 2, TemplateID: 3}
 // pending adds n pending tasks of the busy batch.
 func (b *bundle) pending(t *testing.T, n int) {
 	t.Helper()
-	ts := make([]taskstore.NewTask, n)
-	for i := range ts {
-		ts[i] = taskstore.NewTask{
-			IntegrationID: busy.IntegrationID, ClientID: busy.ClientID, TemplateID: busy.TemplateID,
-			UserID: int64(i % 5000), AccountID: int64(i % 7000), Argument: `{"n": 1}`,
-		}
-	}
-	if _, err := b.store.CreateMany(t.Context(), ts); err != nil {
-		t.Fatal(err)
-	}
+	b.fill(t, n, taskstore.Pending, b.now(t))
 }
 
-// finished adds n rows of the busy batch that were completed a minute after the epoch's first day of
-// 2020, and leaves the table as autovacuum would.
+// finished adds n tasks of the busy batch that were completed long ago, and leaves the table as autovacuum
+// would.
 func (b *bundle) finished(t *testing.T, n int) {
+	t.Helper()
+	b.fill(t, n, taskstore.Completed, taskstore.MillisOf(longAgo))
+	b.exec(t, "VACUUM (ANALYZE) tasks")
+}
+
+func (b *bundle) fill(t *testing.T, n int, st taskstore.Status, at taskstore.Millis) {
 	t.Helper()
 	b.exec(t, `
 		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
-		SELECT $1, i % 5000, $2, i % 7000, $3, '{"n": 1}', 2, 1577836800000, 1577836860000
-		FROM generate_series(1, $4::integer) AS i`, busy.IntegrationID, busy.ClientID, busy.TemplateID, n)
-	b.exec(t, "VACUUM (ANALYZE) tasks")
+		SELECT $1, i % 5000, $2, i % 7000, $3, '{"n": 1}', $5, $6, $6
+		FROM generate_series(1, $4::integer) AS i`,
+		busy.IntegrationID, busy.ClientID, busy.TemplateID, n, int32(st), int64(at))
 }
 
 // holdSnapshot keeps a snapshot that sees the table as it is now until the test ends. It takes no lock.
