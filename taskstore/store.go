@@ -47,7 +47,7 @@ func WithOptimisticClaims() Option { return func(s *Store) { s.optimistic = true
 
 // WithGroupCommit makes concurrent calls of Heartbeat, Complete, Fail and Release for a few tasks each
 // share statements too, as those of Create always do. It is for workers that work on tasks one by one,
-// many in a program. It is not the default, since a task whose row another transaction has locked then
+// dozens in a program; with few it is slower. It is not the default, since a task whose row another transaction has locked then
 // delays the calls that share its statement: an insert never waits for a row, an update may.
 func WithGroupCommit() Option { return func(s *Store) { s.groupCommit = true } }
 
