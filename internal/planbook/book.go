@@ -62,7 +62,7 @@ func creates(b map[string]entry) {
 	b["CopyTasks"] = entry{Purpose: "`CreateMany` of 200 tasks and more. COPY has no plan: it appends to the table and to each index."}
 	b["CreateTask"] = entry{
 		Purpose:  "`Create`.",
-		Examples: []example{{"one task", with(common, allColumns, args{"argument": "'{}'"}), 32, 32}},
+		Examples: []example{{"one task", with(common, allColumns, args{"argument": "'{}'"}), 40, 40}},
 	}
 	arrays := args{"arguments": "array_fill('{}'::text, ARRAY[100])"}
 	for _, name := range []string{"integration_ids", "user_ids", "client_ids", "account_ids", "template_ids"} {
