@@ -61,12 +61,13 @@ func (m *marks) start(q queue) mark {
 }
 
 // advance notes that a claim which began at mk took all it wanted, the last of them with id last. It
-// does nothing if a task was put back since.
+// does nothing if a task was put back since, or if the mark was forgotten since: a claim that began
+// before says nothing of what the one that began at the bottom has left there.
 func (m *marks) advance(q queue, mk mark, last int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now, ok := m.from[q]
-	if ok && m.gen == mk.gen && last < math.MaxInt64 && last+1 > now.first {
+	if ok && m.gen == mk.gen && now.since.Equal(mk.since) && last < math.MaxInt64 && last+1 > now.first {
 		now.first = last + 1
 		m.from[q] = now
 	}

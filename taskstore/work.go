@@ -72,7 +72,11 @@ func (s *Store) claim(ctx context.Context, q queue, n int, take func(first int64
 		return nil, fail(err, "claim")
 	}
 	// Tasks that were claimed before an error are the caller's all the same.
-	slices.SortFunc(ts, func(a, b Task) int { return cmp.Compare(a.ID, b.ID) })
+	// One that was put back between the two statements and taken again counts once, with its new lease.
+	slices.SortFunc(ts, func(a, b Task) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.UpdatedAt, a.UpdatedAt))
+	})
+	ts = slices.CompactFunc(ts, func(a, b Task) bool { return a.ID == b.ID })
 	switch {
 	case len(ts) < n:
 		s.marks.rewind(q)
