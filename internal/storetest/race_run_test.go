@@ -26,7 +26,7 @@ func TestRace(t *testing.T) {
 	t.Parallel()
 	length, seed := 5*time.Second, uint64(time.Now().UnixNano())
 	if os.Getenv(raceTime) == "" {
-		t.Skip("a claim whose second statement is cut off is not modelled yet: set " + raceTime + ", such as 30s, to run it")
+		t.Skip("takes its time: set " + raceTime + ", such as 30s, to run it")
 	}
 	if s := os.Getenv(raceTime); s != "" {
 		var err error
