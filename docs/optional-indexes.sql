@@ -1,7 +1,7 @@
 -- Optional indexes: they make every page of a list cost its rows alone, whichever value it is for and however
 -- old that value's tasks are. Not part of the migrations, because most services do not need them and each
--- slows down every insert and every change of status. docs/plans.md says which lists they help, and measures
--- what they bring and what they cost.
+-- slows down every insert and every change of status. docs/plans.md says which lists they help, measures what
+-- they bring and what they cost, and why they need random_page_cost = 1.1, as SSDs do.
 --
 -- Take the ones you need and leave out the others:
 --
