@@ -18,6 +18,7 @@ import (
 
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
+	"github.com/tasklane/tasks/internal/pgserver"
 )
 
 // killRows is the size of the table under SIGKILL. TASKMIGRATE_TEST_KILL_ROWS makes it larger.
@@ -38,6 +39,13 @@ func killRows(t *testing.T) int {
 func production(t *testing.T, rows int) string {
 	t.Helper()
 	url := dbtest.New(t)
+	fill(t, url, rows)
+	return url
+}
+
+// fill makes that table in an empty database.
+func fill(t *testing.T, url string, rows int) {
+	t.Helper()
 	dbtest.Exec(t, url,
 		`CREATE TABLE tasks (
     id bigserial PRIMARY KEY, integration_id bigint NOT NULL, user_id bigint NOT NULL, client_id bigint NOT NULL,
@@ -51,7 +59,6 @@ SELECT i %% 97, i %% 1009, i %% 31, i %% 5, i %% 11, '{"project":"p"}', i %% 4, 
 FROM generate_series(1, %d) AS i, LATERAL (SELECT CASE i %% 5 WHEN 0 THEN 1721818960 ELSE 1721818960936 END AS at) AS times`, rows),
 		`ANALYZE tasks`)
 	must(t, migrate.ExitDone, url, "adopt", "--yes")
-	return url
 }
 
 // Killed at any moment, the next up goes on and ends right.
@@ -134,4 +141,68 @@ func TestSIGTERMLeavesNothingRunning(t *testing.T) {
 	}
 	must(t, migrate.ExitDone, url, "up")
 	must(t, migrate.ExitDone, url, "verify")
+}
+
+// The server itself crashes and recovers in the middle of a build: one of its processes is killed, so
+// that it ends all others and starts over. A server of the test's own, since that ends every session.
+func TestUpGoesOnAfterServerRestart(t *testing.T) {
+	t.Parallel()
+	server, err := pgserver.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if server.Source != "local" {
+		t.Skip("the server's processes are not this machine's: it is from ", server.Source)
+	}
+	url, _, err := server.CreateDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, url, 1000)
+	blocker := dbtest.Connect(t, url)
+	tx, err := blocker.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT FROM tasks`); err != nil { // the build waits for it
+		t.Fatal(err)
+	}
+	const checkpointer = `SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'` // anew after a crash
+	started := dbtest.Value[int](t, url, checkpointer)
+
+	cmd, stdout, stderr := command(t, url, "up", "--output", "json")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	dbtest.Eventually(t, func() string {
+		pid = dbtest.Value[int](t, url, `
+SELECT coalesce(max(pid), 0) FROM pg_stat_activity
+WHERE application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'`)
+		if pid == 0 {
+			return "no index is being built"
+		}
+		return ""
+	})
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	got := parse(t, outcome{migrate.ExitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
+	if got.ExitCode != migrate.ExitHalfDone || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
+		t.Errorf("exit %d, %+v", got.ExitCode, got.Error)
+	}
+	must(t, migrate.ExitDone, url, "up", "--wait", "1m") // the server may be in recovery still
+	must(t, migrate.ExitDone, url, "verify")
+	if now := dbtest.Value[int](t, url, checkpointer); now == started {
+		t.Error("the server did not restart")
+	}
+	if n := dbtest.Value[int](t, url, `SELECT count(*) FROM tasks`); n != 1000 {
+		t.Errorf("%d rows, want 1000", n)
+	}
 }
