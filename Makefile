@@ -27,6 +27,10 @@ test: ## Run all tests; finds or starts a Postgres
 test-race: ## Run all tests under the race detector
 	go test -race ./...
 
+.PHONY: test-kill
+test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
+	TASKMIGRATE_TEST_KILL_ROWS=500000 go test -count=1 -timeout 30m -run SIGKILL ./cmd/taskmigrate
+
 .PHONY: test-gorm
 test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its own)
 	cd gormtest && go vet ./... && go test ./...
@@ -34,6 +38,10 @@ test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its o
 .PHONY: test-tracing
 test-tracing: ## Test the example of a traced pool (a module of its own)
 	cd examples/tracing && go vet ./... && go test ./...
+
+.PHONY: test-role
+test-role: ## Run the store's suite with the service role's rights
+	TASKSTORE_TEST_ROLE=tasks_service go test -count=1 ./internal/storetest
 
 .PHONY: test-pgbouncer
 test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode

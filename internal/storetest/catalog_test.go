@@ -71,7 +71,7 @@ func TestTableIsTheDocuments(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	conn := b.connection(t)
-	for _, sql := range []string{`CREATE SCHEMA document`, `SET search_path = document`, document, `SET search_path = pg_catalog`} {
+	for _, sql := range []string{`SET ROLE NONE`, `CREATE SCHEMA document`, `SET search_path = document`, document, `SET search_path = pg_catalog`} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}

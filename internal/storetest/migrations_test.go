@@ -126,7 +126,7 @@ func TestAnIndexThatIsNotTheOneIsNotTakenForIt(t *testing.T) {
 				INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 				VALUES (1, 1, 1, 1, 1, '')`)
 		}
-		if _, err := b.pool.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY `+name+` ON tasks (user_id)`); sqlState(err) != "23505" {
+		if _, err := b.admin.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY `+name+` ON tasks (user_id)`); sqlState(err) != "23505" {
 			t.Fatalf("%s: the build ended with %v", name, err)
 		}
 		upTo(t, p, int64(len(p.ListSources())))

@@ -29,7 +29,9 @@ BEGIN
         coalesce(NEW.id, OLD.id), OLD.status, NEW.status, OLD.updated_at, NEW.updated_at);
     RETURN NULL;
 END $$;
-CREATE TRIGGER audit_tasks AFTER INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION audit_tasks();`
+CREATE TRIGGER audit_tasks AFTER INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION audit_tasks();
+GRANT INSERT ON audit TO PUBLIC;
+GRANT USAGE ON SEQUENCE audit_seq_seq TO PUBLIC;`
 
 // audited is a change of a row that was there.
 type audited struct {

@@ -42,6 +42,7 @@ type counted struct {
 func newRace(t *testing.T) *race {
 	t.Helper()
 	b := setup(t)
+	b.pool = b.admin // the test's own; what races takes connections from race.pool
 	if _, err := b.pool.Exec(t.Context(), auditTasks, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}

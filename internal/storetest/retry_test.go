@@ -18,6 +18,7 @@ func failWrites(t *testing.T, b *bundle, code string, n int) {
 	t.Helper()
 	b.exec(t, `CREATE SEQUENCE IF NOT EXISTS attempts`)
 	b.exec(t, `ALTER SEQUENCE attempts RESTART`)
+	b.exec(t, `GRANT ALL ON SEQUENCE attempts TO PUBLIC`) // whoever writes, fails
 	b.exec(t, fmt.Sprintf(`
 		CREATE OR REPLACE FUNCTION fail_write() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN

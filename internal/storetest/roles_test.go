@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/pgserver"
+	"github.com/tasklane/tasks/taskstore"
 )
 
 // roles are those of schema/roles.sql on a test's database, under names of the test's own since roles
@@ -38,7 +40,8 @@ func setupRoles(t *testing.T) *roles {
 	}
 	t.Cleanup(func() { r.drop(t) }) // after the database, which depends on them
 	r.bundle = setup(t)
-	if !one[bool](t, r.pool, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`) {
+	r.pool = r.admin // whatever TASKSTORE_TEST_ROLE says: the roles here have other names
+	if !one[bool](t, r.admin, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`) {
 		t.Skip("needs a superuser, to create roles and log in as them")
 	}
 	r.apply(t)
@@ -54,8 +57,31 @@ func setupRoles(t *testing.T) *roles {
 // apply runs schema/roles.sql.
 func (r *roles) apply(t *testing.T) {
 	t.Helper()
-	if _, err := r.pool.Exec(t.Context(), r.script); err != nil {
+	r.exec(t, r.script)
+}
+
+// testRole is a role of schema/roles.sql as which the whole suite's stores work: make test-role.
+var testRole = os.Getenv("TASKSTORE_TEST_ROLE")
+
+var granting sync.Mutex // roles belong to the whole server
+
+// takeRole gives b's pool and store the rights of testRole and no more.
+func (b *bundle) takeRole(t *testing.T) {
+	t.Helper()
+	script, err := os.ReadFile("../../schema/roles.sql")
+	if err != nil {
 		t.Fatal(err)
+	}
+	granting.Lock()
+	defer granting.Unlock()
+	b.exec(t, string(script))
+	b.pool = b.connect(t, func(*pgxpool.Config) {})
+	b.store = taskstore.New(b.pool)
+}
+
+func useTestRole(config *pgx.ConnConfig) {
+	if testRole != "" {
+		config.RuntimeParams["role"] = testRole
 	}
 }
 
@@ -161,7 +187,7 @@ func TestMigrationRoleMigratesAnEmptyDatabase(t *testing.T) {
 	r.apply(t)
 	everyMethod(t, r.bundle, r.poolAs(t, "tasks_service"))
 
-	owners := one[string](t, r.pool, `
+	owners := one[string](t, r.admin, `
 		SELECT string_agg(DISTINCT owner, ' ') FROM (
 			SELECT relowner::regrole::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
 			UNION SELECT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
@@ -179,7 +205,7 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, Confirm: one[string](t, r.pool, `SELECT current_database()`)}); err != nil {
+	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, Confirm: one[string](t, r.admin, `SELECT current_database()`)}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := m.Up(t.Context(), 0)

@@ -25,14 +25,18 @@ import (
 // bundle is a migrated database of a test's own.
 type bundle struct {
 	store *taskstore.Store // over pool
-	pool  *pgxpool.Pool
-	url   string
+	pool  *pgxpool.Pool    // with the rights of TASKSTORE_TEST_ROLE, if that is set
+	admin *pgxpool.Pool    // the owner's, for SQL that belongs to the test
+	url   string           // the owner's
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	db := taskstoretest.New(t)
-	b := &bundle{store: db.Store, pool: db.Pool, url: db.URL}
+	b := &bundle{store: db.Store, pool: db.Pool, admin: db.Pool, url: db.URL}
+	if testRole != "" {
+		b.takeRole(t)
+	}
 	if mode := os.Getenv("TASKSTORE_TEST_PGBOUNCER_MODE"); mode != "" {
 		b.behindPgBouncer(t, mode)
 	}
@@ -46,6 +50,7 @@ func (b *bundle) connect(t *testing.T, configure func(*pgxpool.Config)) *pgxpool
 	if err != nil {
 		t.Fatal(err)
 	}
+	useTestRole(config.ConnConfig)
 	configure(config)
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
@@ -58,7 +63,12 @@ func (b *bundle) connect(t *testing.T, configure func(*pgxpool.Config)) *pgxpool
 // connection opens a single connection to the test's database.
 func (b *bundle) connection(t *testing.T) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), b.url)
+	config, err := pgx.ParseConfig(b.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	useTestRole(config)
+	conn, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +90,7 @@ func (b *bundle) begin(t *testing.T, level pgx.TxIsoLevel) pgx.Tx {
 // exec runs SQL that belongs to the test, not to the store.
 func (b *bundle) exec(t *testing.T, sql string, args ...any) {
 	t.Helper()
-	if _, err := b.pool.Exec(t.Context(), sql, args...); err != nil {
+	if _, err := b.admin.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }
@@ -207,7 +217,7 @@ func one[T any](t *testing.T, db querier, sql string, args ...any) T {
 // now returns the database's clock in milliseconds.
 func (b *bundle) now(t *testing.T) taskstore.Millis {
 	t.Helper()
-	return taskstore.Millis(one[int64](t, b.pool, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`))
+	return taskstore.Millis(one[int64](t, b.admin, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`))
 }
 
 // waitFor asks again until the query selects true.
@@ -217,7 +227,7 @@ func (b *bundle) waitFor(t *testing.T, sql string, args ...any) {
 	defer cancel()
 	for {
 		var ok bool
-		if err := b.pool.QueryRow(ctx, sql, args...).Scan(&ok); err != nil {
+		if err := b.admin.QueryRow(ctx, sql, args...).Scan(&ok); err != nil {
 			t.Fatalf("waiting for %s: %v", sql, err)
 		}
 		if ok {

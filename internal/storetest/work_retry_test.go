@@ -93,7 +93,7 @@ func TestDeadlockIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := other.Exec(t.Context(), `SET LOCAL deadlock_timeout = '1h'`); err != nil { // the victim is the worker
+	if _, err := other.Exec(t.Context(), `SET LOCAL ROLE NONE; SET LOCAL deadlock_timeout = '1h'`); err != nil { // the victim is the worker
 		t.Fatal(err)
 	}
 	touch(tasks[1].ID)
