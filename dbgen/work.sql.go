@@ -19,7 +19,7 @@ WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $1 AND old.client_id = $2 AND old.template_id = $3
         AND old.status = 0 AND old.id >= $4
-    ORDER BY old.id
+    ORDER BY old.id NULLS FIRST
     LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
@@ -33,7 +33,9 @@ type ClaimBatchParams struct {
 	MaxRows       int32 `json:"max_rows"`
 }
 
-// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch.
+// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, which alone is in this order: no id is
+// NULL, but with a plain ORDER BY id the planner may look for a frequent batch in idx_tasks_pending, and
+// pass by the pending tasks of all others.
 func (q *Queries) ClaimBatch(ctx context.Context, arg ClaimBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimBatch,
 		arg.IntegrationID,
@@ -75,11 +77,11 @@ const claimBatchOptimistic = `-- name: ClaimBatchOptimistic :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE status = 0 AND id = ANY (ARRAY(
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $1 AND old.client_id = $2 AND old.template_id = $3
         AND old.status = 0 AND old.id >= $4
-    ORDER BY old.id
+    ORDER BY old.id NULLS FIRST
     LIMIT $5::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
@@ -188,7 +190,7 @@ const claimTasksOptimistic = `-- name: ClaimTasksOptimistic :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE status = 0 AND id = ANY (ARRAY(
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= $1
     ORDER BY old.id
@@ -235,13 +237,17 @@ UPDATE tasks
 SET status = $1::integer,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
 FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS version) AS held
-WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status = 1
+WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
 RETURNING tasks.id
 `
 
 // Ends the leases that are still alive: the row is in processing and has the version that its worker
 // last saw. Completes, fails or releases. By primary key, in the order of @ids, which the caller sorts
-// so that two batches lock their rows in one order.
+// so that two batches lock their rows in one order: `status + 0` keeps the planner from going through
+// all tasks in processing by idx_status instead.
+//
+// Safe: a row that changes meanwhile is looked at again when its lock is granted (READ COMMITTED), and its
+// version is another then; stricter levels fail with 40001.
 func (q *Queries) FinishTasks(ctx context.Context, status int32, ids []int64, versions []int64) ([]int64, error) {
 	rows, err := q.db.Query(ctx, finishTasks, status, ids, versions)
 	if err != nil {
@@ -266,7 +272,7 @@ const heartbeatTasks = `-- name: HeartbeatTasks :many
 UPDATE tasks
 SET updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
 FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS version) AS held
-WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status = 1
+WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
 RETURNING tasks.id, tasks.updated_at
 `
 
@@ -339,11 +345,11 @@ const retryTasks = `-- name: RetryTasks :many
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY ($1::bigint[]) AND status = 3
+WHERE id = ANY ($1::bigint[]) AND status + 0 = 3
 RETURNING id
 `
 
-// Failed tasks, back to pending. By primary key.
+// Failed tasks, back to pending. By primary key, as FinishTasks.
 func (q *Queries) RetryTasks(ctx context.Context, ids []int64) ([]int64, error) {
 	rows, err := q.db.Query(ctx, retryTasks, ids)
 	if err != nil {

@@ -79,12 +79,12 @@ ORDER BY id DESC
 LIMIT @max_rows::integer;
 
 -- name: ListPendingByBatch :many
--- idx_tasks_pending_batch, read backwards: independent of the batch's finished tasks. The literal lets
--- the planner use it.
+-- idx_tasks_pending_batch, read backwards: independent of the batch's finished tasks and of other batches.
+-- The literal lets the planner use it, and the order leaves it no other: see ClaimBatch.
 SELECT * FROM tasks
 WHERE integration_id = @integration_id AND client_id = @client_id AND template_id = @template_id
     AND status = 0 AND id <= @last
-ORDER BY id DESC
+ORDER BY id DESC NULLS LAST
 LIMIT @max_rows::integer;
 
 -- name: ListTasks :many

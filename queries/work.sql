@@ -1,5 +1,7 @@
 -- name: ClaimBatch :many
--- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch.
+-- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, which alone is in this order: no id is
+-- NULL, but with a plain ORDER BY id the planner may look for a frequent batch in idx_tasks_pending, and
+-- pass by the pending tasks of all others.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
@@ -7,7 +9,7 @@ WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
         AND old.status = 0 AND old.id >= @first
-    ORDER BY old.id
+    ORDER BY old.id NULLS FIRST
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING *;
@@ -19,11 +21,11 @@ RETURNING *;
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE status = 0 AND id = ANY (ARRAY(
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
         AND old.status = 0 AND old.id >= @first
-    ORDER BY old.id
+    ORDER BY old.id NULLS FIRST
     LIMIT @max_rows::integer))
 RETURNING *;
 
@@ -54,7 +56,7 @@ RETURNING *;
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE status = 0 AND id = ANY (ARRAY(
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= @first
     ORDER BY old.id
@@ -64,12 +66,16 @@ RETURNING *;
 -- name: FinishTasks :many
 -- Ends the leases that are still alive: the row is in processing and has the version that its worker
 -- last saw. Completes, fails or releases. By primary key, in the order of @ids, which the caller sorts
--- so that two batches lock their rows in one order.
+-- so that two batches lock their rows in one order: `status + 0` keeps the planner from going through
+-- all tasks in processing by idx_status instead.
+--
+-- Safe: a row that changes meanwhile is looked at again when its lock is granted (READ COMMITTED), and its
+-- version is another then; stricter levels fail with 40001.
 UPDATE tasks
 SET status = @status::integer,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
 FROM (SELECT unnest(@ids::bigint[]) AS id, unnest(@versions::bigint[]) AS version) AS held
-WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status = 1
+WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
 RETURNING tasks.id;
 
 -- name: HeartbeatTasks :many
@@ -78,7 +84,7 @@ RETURNING tasks.id;
 UPDATE tasks
 SET updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
 FROM (SELECT unnest(@ids::bigint[]) AS id, unnest(@versions::bigint[]) AS version) AS held
-WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status = 1
+WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
 RETURNING tasks.id, tasks.updated_at;
 
 -- name: RequeueTasks :many
@@ -99,9 +105,9 @@ WHERE id = ANY (ARRAY(
 RETURNING id;
 
 -- name: RetryTasks :many
--- Failed tasks, back to pending. By primary key.
+-- Failed tasks, back to pending. By primary key, as FinishTasks.
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY (@ids::bigint[]) AND status = 3
+WHERE id = ANY (@ids::bigint[]) AND status + 0 = 3
 RETURNING id;

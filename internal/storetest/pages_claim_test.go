@@ -58,6 +58,45 @@ func TestPagesOfAClaim(t *testing.T) {
 	check(large, "both")
 }
 
+// A batch that has nothing pending, however frequent it is, is not looked for among the pending tasks of
+// others. A claim that says `ORDER BY id` and no more is, which shows that the planner is tempted here.
+func TestPagesOfABatchWithNothingPending(t *testing.T) {
+	t.Parallel()
+	const rows, most = 100_000, 20
+	b := setup(t)
+	b.finished(t, rows)
+	b.exec(t, `
+		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
+		SELECT 8, 8, 8, 8, 8, '' FROM generate_series(1, $1::integer)`, rows)
+	b.exec(t, "VACUUM (ANALYZE) tasks")
+	tempted := newMeter(t, b.pool, customPlan).explain(`SELECT id FROM tasks
+		WHERE integration_id = $1 AND client_id = $2 AND template_id = $3 AND status = 0 ORDER BY id LIMIT $4`,
+		busy.IntegrationID, busy.ClientID, busy.TemplateID, claimed)
+	if tempted.pages < 10*most {
+		t.Errorf("a query that orders by id alone touches %d pages: nothing here could fail", tempted.pages)
+	}
+	for _, planMode := range []string{customPlan, genericPlan} {
+		m := newMeter(t, b.pool, planMode)
+		for name, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithOptimisticClaims()}} {
+			s := taskstore.New(m, opts...)
+			ts, err := s.ClaimBatch(t.Context(), busy, claimed)
+			if err != nil || len(ts) != 0 {
+				t.Errorf("claimed %d tasks, %v", len(ts), err)
+			}
+			if pages := m.last().pages; pages > most {
+				t.Errorf("%s, %s: a claim that finds nothing touches %d pages: %s", planMode, name, pages, m.last().plan)
+			}
+		}
+		ts, err := taskstore.New(m).List(t.Context(), taskstore.ByBatch(busy).WithStatus(taskstore.Pending), taskstore.Page{})
+		if err != nil || len(ts) != 0 {
+			t.Errorf("listed %d tasks, %v", len(ts), err)
+		}
+		if pages := m.last().pages; pages > most {
+			t.Errorf("%s: a list that finds nothing touches %d pages", planMode, pages)
+		}
+	}
+}
+
 // atMost fails the test if pages are more than half as many again as base.
 func atMost(t *testing.T, what string, pages, base int64) {
 	t.Helper()
