@@ -83,23 +83,35 @@ func (q *Queries) GetBacklog(ctx context.Context) (GetBacklogRow, error) {
 
 const nextSlice = `-- name: NextSlice :one
 SELECT
-    coalesce(max(id), 0)::bigint AS last,
     count(*) AS tasks,
-    count(*) FILTER (WHERE created_at < $1::bigint) AS older
-FROM (SELECT id, created_at FROM tasks WHERE id >= $2 ORDER BY id LIMIT $3::integer) AS slice
+    coalesce(max(id), 0)::bigint AS last,
+    count(*) FILTER (WHERE old AND status IN (2, 3)) AS finished,
+    coalesce(min(id) FILTER (WHERE NOT old OR status NOT IN (2, 3)), 9223372036854775807)::bigint AS kept,
+    count(*) FILTER (WHERE old OR created_at < $1::bigint) AS older
+FROM (
+    SELECT id, status, created_at, updated_at < $1::bigint AS old FROM tasks
+    WHERE id >= $2 ORDER BY id LIMIT $3::integer) AS slice
 `
 
 type NextSliceRow struct {
-	Last  int64 `json:"last"`
-	Tasks int64 `json:"tasks"`
-	Older int64 `json:"older"`
+	Tasks    int64 `json:"tasks"`
+	Last     int64 `json:"last"`
+	Finished int64 `json:"finished"`
+	Kept     int64 `json:"kept"`
+	Older    int64 `json:"older"`
 }
 
-// The next rows of the primary key: where they end, how many there are, and how many of them were
-// created before a time.
+// The next rows of the primary key: how many there are and where they end, how many DeleteFinished would
+// delete and the first that it would not, and how many were created or last changed before that time.
 func (q *Queries) NextSlice(ctx context.Context, before int64, first int64, maxRows int32) (NextSliceRow, error) {
 	row := q.db.QueryRow(ctx, nextSlice, before, first, maxRows)
 	var i NextSliceRow
-	err := row.Scan(&i.Last, &i.Tasks, &i.Older)
+	err := row.Scan(
+		&i.Tasks,
+		&i.Last,
+		&i.Finished,
+		&i.Kept,
+		&i.Older,
+	)
 	return i, err
 }

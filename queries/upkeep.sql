@@ -25,10 +25,14 @@ CROSS JOIN (SELECT count(*) AS tasks FROM tasks WHERE status = 3) AS failed
 LEFT JOIN (SELECT created_at FROM tasks WHERE status = 0 ORDER BY id LIMIT 1) AS oldest ON true;
 
 -- name: NextSlice :one
--- The next rows of the primary key: where they end, how many there are, and how many of them were
--- created before a time.
+-- The next rows of the primary key: how many there are and where they end, how many DeleteFinished would
+-- delete and the first that it would not, and how many were created or last changed before that time.
 SELECT
-    coalesce(max(id), 0)::bigint AS last,
     count(*) AS tasks,
-    count(*) FILTER (WHERE created_at < @before::bigint) AS older
-FROM (SELECT id, created_at FROM tasks WHERE id >= @first ORDER BY id LIMIT @max_rows::integer) AS slice;
+    coalesce(max(id), 0)::bigint AS last,
+    count(*) FILTER (WHERE old AND status IN (2, 3)) AS finished,
+    coalesce(min(id) FILTER (WHERE NOT old OR status NOT IN (2, 3)), 9223372036854775807)::bigint AS kept,
+    count(*) FILTER (WHERE old OR created_at < @before::bigint) AS older
+FROM (
+    SELECT id, status, created_at, updated_at < @before::bigint AS old FROM tasks
+    WHERE id >= @first ORDER BY id LIMIT @max_rows::integer) AS slice;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tasklane/tasks/dbgen"
@@ -15,27 +16,35 @@ const sliceRows = 1000
 // DeleteFinished deletes up to limit completed and failed tasks whose last change is before a time,
 // oldest (lowest id) first, and says how many. It works through the table in transactions of at most
 // 1,000 rows, so it can run beside everything else; after an error the number says what was deleted.
-// Call it until it returns less than limit. The Store remembers where it stopped.
+// Call it until it returns less than limit: it has looked at the whole table then.
 //
-// It ends where a thousand rows in a row were created since that time.
+// The Store remembers where a call stopped. The next one goes on there, and begins again at the oldest
+// task once it has come to the end, which is where a thousand rows in a row are younger than that time.
 func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int) (int64, error) {
 	if limit < 1 {
 		return 0, fail(invalid("limit %d is not positive", limit), "delete finished tasks")
 	}
-	cutoff, total, first := before.UnixMilli(), 0, s.kept.Load()
-	for total < limit {
+	cutoff, total := before.UnixMilli(), 0
+	at := s.swept.load()
+	first, stop, wrapped := at.next, int64(math.MaxInt64), at.next == at.low
+	for over := false; !over && total < limit; {
 		slice, err := retry(ctx, s, func() (deleted, error) {
-			return s.deleteSlice(ctx, cutoff, first, min(limit-total, sliceRows))
+			return s.deleteSlice(ctx, cutoff, at.next, min(limit-total, sliceRows))
 		})
 		if err != nil {
 			return int64(total), fail(err, "delete finished tasks, %d deleted so far", total)
 		}
-		total, first = total+slice.tasks, slice.next
-		if !s.inTx { // what may yet be rolled back is not done
-			s.kept.Store(first)
+		total += slice.tasks
+		if at.next == at.low {
+			at.low = slice.low
 		}
-		if slice.end {
-			break
+		at.next = slice.next
+		if slice.end || at.next >= stop {
+			over, wrapped = wrapped, true
+			at.next, stop = at.low, first
+		}
+		if !s.inTx { // what may yet be rolled back is not done
+			s.swept.store(at)
 		}
 	}
 	return int64(total), nil
@@ -44,6 +53,7 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 // deleted says what deleteSlice did.
 type deleted struct {
 	tasks int
+	low   int64 // no task is left between the first id of the slice and this one
 	next  int64 // where to go on
 	end   bool  // that was the last slice to look at
 }
@@ -54,17 +64,59 @@ func (s *Store) deleteSlice(ctx context.Context, cutoff, first int64, limit int)
 	if err != nil {
 		return deleted{}, err
 	}
-	ids, err := s.q.DeleteFinished(ctx, first, slice.Last, cutoff, int32(limit))
-	switch {
-	case err != nil:
-		return deleted{}, err
-	case len(ids) == limit:
-		return deleted{tasks: limit, next: slices.Max(ids)}, nil // the slice may hold more
-	case slice.Tasks < sliceRows || slice.Older == 0 || slice.Last == math.MaxInt64:
-		return deleted{tasks: len(ids), next: bottom, end: true}, nil
-	default:
-		return deleted{tasks: len(ids), next: slice.Last + 1}, nil
+	if slice.Tasks == 0 {
+		return deleted{low: first, next: first, end: true}, nil
 	}
+	d := deleted{low: first, next: slice.Last}
+	if slice.Last < math.MaxInt64 {
+		d.next++
+	}
+	if slice.Finished > 0 {
+		ids, err := s.q.DeleteFinished(ctx, first, slice.Last, cutoff, int32(limit))
+		if err != nil {
+			return deleted{}, err
+		}
+		if d.tasks = len(ids); d.tasks == limit { // the slice may hold more
+			d.next = slices.Max(ids) + 1
+		}
+	}
+	if int64(d.tasks) == min(slice.Finished, int64(limit)) { // none was retried meanwhile
+		d.low = min(slice.Kept, d.next)
+	}
+	d.end = d.tasks < limit && (slice.Tasks < sliceRows || slice.Older == 0 || slice.Last == math.MaxInt64)
+	return d, nil
+}
+
+// sweeper remembers how far DeleteFinished has come: what it has deleted stays in the primary key until
+// vacuum comes, and as long as any transaction holds an old snapshot.
+type sweeper struct {
+	mu    sync.Mutex
+	at    sweep
+	since time.Time // when the whole table was last to be looked at
+}
+
+type sweep struct {
+	low  int64 // no task has a lower id, as far as was seen
+	next int64 // where the next call begins
+}
+
+// sweepAge is how long rows may be overlooked that came to be below the oldest task: rows whose
+// transaction was long, or which another program has written back.
+const sweepAge = time.Hour
+
+func (s *sweeper) load() sweep {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.Sub(s.since) >= sweepAge {
+		s.at, s.since = sweep{low: bottom, next: bottom}, now
+	}
+	return s.at
+}
+
+func (s *sweeper) store(at sweep) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = at
 }
 
 // Backlog says how much there is to do.

@@ -59,7 +59,7 @@ func methods() map[string]func(ctx context.Context, s *taskstore.Store, task tas
 			return err
 		},
 		"delete finished tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-			_, err := s.DeleteFinished(ctx, time.Unix(0, 0), 1)
+			_, err := s.DeleteFinished(ctx, cutoff, 1)
 			return err
 		},
 		"read the backlog": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
@@ -157,6 +157,7 @@ func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	task := b.create(t, 1)
+	b.history(t, 1, taskstore.Completed, longAgo) // for DeleteFinished, which else has nothing to write
 	s := taskstore.New(b.connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))

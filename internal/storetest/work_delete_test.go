@@ -77,6 +77,35 @@ func TestDeleteFinishedIsExactAndResumes(t *testing.T) {
 	deleteFinished(t, b.store, 100, 5)
 }
 
+// A call that comes back short has looked everywhere: also at tasks that were passed by and finished since.
+func TestDeleteFinishedLooksEverywhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.history(t, 3000, taskstore.Pending, longAgo)
+	b.history(t, 2000, taskstore.Completed, longAgo)
+	deleteFinished(t, b.store, 500, 500)
+	b.exec(t, `UPDATE tasks SET status = 2, updated_at = updated_at + 1 WHERE id IN (1, 2, 1500, 2999)`)
+	deleteFinished(t, b.store, 2000, 1504)
+	b.exec(t, `UPDATE tasks SET status = 3, updated_at = updated_at + 1 WHERE id = 3`)
+	deleteFinished(t, b.store, 1, 1)
+	b.exec(t, `UPDATE tasks SET status = 3, updated_at = updated_at + 1`)
+	for range 2 {
+		deleteFinished(t, b.store, 1200, 1200)
+	}
+	deleteFinished(t, b.store, 1200, 2995-2400)
+	wantIDs(t, "left", remaining(t, b))
+}
+
+// Rows that were written with an old time of change, and no time of creation of their own.
+func TestDeleteFinishedOfImportedRows(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, `
+		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, updated_at)
+		SELECT i, i, i, i, i, '', 2, $1 FROM generate_series(1, 3500) AS i`, longAgo.UnixMilli())
+	deleteFinished(t, b.store, 10_000, 3500)
+}
+
 // However many old tasks stay in between, and however many slices of the table that makes.
 func TestDeleteFinishedAcrossSlices(t *testing.T) {
 	t.Parallel()
