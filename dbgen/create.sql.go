@@ -130,30 +130,16 @@ func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]Cre
 	return items, nil
 }
 
-const reserveIDs = `-- name: ReserveIDs :many
-SELECT nextval(seq) AS id
+const reserveIDs = `-- name: ReserveIDs :one
+SELECT array_agg(nextval(seq))::bigint[] AS ids
 FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned, generate_series(1, $1::integer)
-ORDER BY id
 `
 
 // Takes ids from the table's own sequence, wherever it lives and whatever its name is. The sequence is
-// looked up once, not once a row.
+// looked up once, not once a row, and the ids come back as one value.
 func (q *Queries) ReserveIDs(ctx context.Context, n int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, reserveIDs, n)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	row := q.db.QueryRow(ctx, reserveIDs, n)
+	var ids []int64
+	err := row.Scan(&ids)
+	return ids, err
 }

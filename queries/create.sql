@@ -27,9 +27,8 @@ FROM (
 ORDER BY position
 RETURNING id, status, created_at, updated_at;
 
--- name: ReserveIDs :many
+-- name: ReserveIDs :one
 -- Takes ids from the table's own sequence, wherever it lives and whatever its name is. The sequence is
--- looked up once, not once a row.
-SELECT nextval(seq) AS id
-FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned, generate_series(1, @n::integer)
-ORDER BY id;
+-- looked up once, not once a row, and the ids come back as one value.
+SELECT array_agg(nextval(seq))::bigint[] AS ids
+FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned, generate_series(1, @n::integer);

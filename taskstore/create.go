@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tasklane/tasks/dbgen"
 )
 
@@ -119,21 +121,46 @@ func (s *Store) copy(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]dbgen.CopyTasksParams, len(ts))
-	for i, t := range ts {
-		rows[i] = dbgen.CopyTasksParams{
-			ID:            ids[i],
-			IntegrationID: t.IntegrationID,
-			UserID:        t.UserID,
-			ClientID:      t.ClientID,
-			AccountID:     t.AccountID,
-			TemplateID:    t.TemplateID,
-			Argument:      t.Argument,
-		}
-	}
-	_, err = s.q.CopyTasks(ctx, rows)
+	slices.Sort(ids)
+	_, err = dbgen.New(copier{s.db, &copyRows{ids: ids, tasks: ts}}).CopyTasks(ctx, nil)
 	return ids, err
 }
+
+// copier gives the generated COPY, which has the columns, rows that cost less than a slice of its parameters.
+type copier struct {
+	DB
+	rows *copyRows
+}
+
+// CopyFrom implements [dbgen.DBTX].
+func (c copier) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, _ pgx.CopyFromSource) (int64, error) {
+	return c.DB.CopyFrom(ctx, table, columns, c.rows)
+}
+
+// copyRows are the values of dbgen.CopyTasksParams for each task, in one slice that is used again: pgx has
+// written a row before it asks for the next.
+type copyRows struct {
+	ids   []int64
+	tasks []NewTask
+	next  int
+	row   [7]any
+}
+
+// Next implements [pgx.CopyFromSource].
+func (r *copyRows) Next() bool {
+	r.next++
+	return r.next <= len(r.tasks)
+}
+
+// Values implements [pgx.CopyFromSource].
+func (r *copyRows) Values() ([]any, error) {
+	t := &r.tasks[r.next-1]
+	r.row = [...]any{r.ids[r.next-1], t.IntegrationID, t.UserID, t.ClientID, t.AccountID, t.TemplateID, t.Argument}
+	return r.row[:], nil
+}
+
+// Err implements [pgx.CopyFromSource].
+func (*copyRows) Err() error { return nil }
 
 // createShared creates one task for each of several callers.
 func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]dbgen.CreateTaskRow, error) {

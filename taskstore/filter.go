@@ -64,6 +64,12 @@ func (f Filter) check() error {
 	return checkStatus(f.status)
 }
 
+// skewed reports whether the plan of f's query depends on its values, which may select anything from a
+// handful to most of the table.
+func (f Filter) skewed() bool {
+	return f.by != anything || f.hasStatus && f.status != Pending
+}
+
 // byColumn holds the queries of the filters by a single column.
 var byColumn = map[column]struct {
 	list            func(q *dbgen.Queries, ctx context.Context, id, last int64, limit int32) ([]Task, error)

@@ -52,8 +52,8 @@ func (s *Store) List(ctx context.Context, f Filter, p Page) ([]Task, error) {
 }
 
 func (s *Store) list(ctx context.Context, f Filter, last int64, limit int) ([]Task, error) {
-	ts, err := retry(ctx, s, func() ([]Task, error) {
-		return f.list(ctx, s.q, last, int32(limit))
+	ts, err := s.read(ctx, limit, f.skewed(), func(q *dbgen.Queries) ([]Task, error) {
+		return f.list(ctx, q, last, int32(limit))
 	})
 	if err != nil {
 		return nil, fail(err, "list tasks")
@@ -95,7 +95,11 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 	if err := f.check(); err != nil {
 		return 0, fail(err, "count tasks")
 	}
-	n, err := retry(ctx, s, func() (int64, error) { return f.count(ctx, s.q) })
+	q := s.q
+	if f.skewed() && s.prepares {
+		q = dbgen.New(&reader{DB: s.db, planned: true})
+	}
+	n, err := retry(ctx, s, func() (int64, error) { return f.count(ctx, q) })
 	if err != nil {
 		return 0, fail(err, "count tasks")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,10 +29,11 @@ type Store struct {
 	db          DB
 	q           *dbgen.Queries
 	inTx        bool
+	prepares    bool
 	optimistic  bool
 	groupCommit bool
-	marks       *marks        // where pending tasks begin
-	kept        *atomic.Int64 // where DeleteFinished goes on
+	marks       *marks   // where pending tasks begin
+	swept       *sweeper // where DeleteFinished goes on
 	groups
 }
 
@@ -55,8 +55,7 @@ func WithGroupCommit() Option { return func(s *Store) { s.groupCommit = true } }
 // pending tasks begin.
 func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
-	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, marks: newMarks(), kept: new(atomic.Int64)}
-	s.kept.Store(bottom)
+	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), marks: newMarks(), swept: new(sweeper)}
 	s.groups = newGroups(s)
 	for _, opt := range opts {
 		opt(s)

@@ -30,42 +30,42 @@ func checkBatch(name string, n int) error {
 // ones. If the connection breaks while the result is on its way, tasks may be in processing that nobody
 // holds: RequeueStale returns them.
 func (s *Store) Claim(ctx context.Context, n int) ([]Task, error) {
-	return s.claim(ctx, queue{}, n, func(first int64, n int32) ([]Task, error) {
+	return s.claim(ctx, queue{}, n, func(q *dbgen.Queries, first int64, n int32) ([]Task, error) {
 		if s.optimistic {
-			return s.q.ClaimTasksOptimistic(ctx, first, n)
+			return q.ClaimTasksOptimistic(ctx, first, n)
 		}
-		return s.q.ClaimTasks(ctx, first, n)
+		return q.ClaimTasks(ctx, first, n)
 	})
 }
 
 // ClaimBatch is [Store.Claim] for the tasks of one batch. Its cost does not depend on how many tasks
 // the batch has finished.
 func (s *Store) ClaimBatch(ctx context.Context, b Batch, n int) ([]Task, error) {
-	return s.claim(ctx, queue{oneBatch: true, batch: b}, n, func(first int64, n int32) ([]Task, error) {
+	return s.claim(ctx, queue{oneBatch: true, batch: b}, n, func(q *dbgen.Queries, first int64, n int32) ([]Task, error) {
 		arg := dbgen.ClaimBatchParams{
 			IntegrationID: b.IntegrationID, ClientID: b.ClientID, TemplateID: b.TemplateID,
 			First: first, MaxRows: n,
 		}
 		if s.optimistic {
-			return s.q.ClaimBatchOptimistic(ctx, dbgen.ClaimBatchOptimisticParams(arg))
+			return q.ClaimBatchOptimistic(ctx, dbgen.ClaimBatchOptimisticParams(arg))
 		}
-		return s.q.ClaimBatch(ctx, arg)
+		return q.ClaimBatch(ctx, arg)
 	})
 }
 
-func (s *Store) claim(ctx context.Context, q queue, n int, take func(first int64, n int32) ([]Task, error)) ([]Task, error) {
+func (s *Store) claim(ctx context.Context, from queue, n int, take func(q *dbgen.Queries, first int64, n int32) ([]Task, error)) ([]Task, error) {
 	if err := checkBatch("n", n); err != nil {
 		return nil, fail(err, "claim")
 	}
-	mk := s.marks.start(q)
-	from := func(first int64, n int) ([]Task, error) {
-		return retry(ctx, s, func() ([]Task, error) { return take(first, int32(n)) })
+	mk := s.marks.start(from)
+	above := func(first int64, n int) ([]Task, error) {
+		return s.read(ctx, n, false, func(q *dbgen.Queries) ([]Task, error) { return take(q, first, int32(n)) })
 	}
-	ts, err := from(mk.first, n)
+	ts, err := above(mk.first, n)
 	if err == nil && len(ts) < n && mk.first > bottom {
-		s.marks.rewind(q)
+		s.marks.rewind(from)
 		var below []Task
-		below, err = from(bottom, n-len(ts))
+		below, err = above(bottom, n-len(ts))
 		ts = append(ts, below...)
 	}
 	if err != nil && (len(ts) == 0 || s.inTx) {
@@ -79,9 +79,9 @@ func (s *Store) claim(ctx context.Context, q queue, n int, take func(first int64
 	ts = slices.CompactFunc(ts, func(a, b Task) bool { return a.ID == b.ID })
 	switch {
 	case len(ts) < n:
-		s.marks.rewind(q)
+		s.marks.rewind(from)
 	case !s.inTx: // a claim that may yet be rolled back proves nothing
-		s.marks.advance(q, mk, ts[n-1].ID)
+		s.marks.advance(from, mk, ts[n-1].ID)
 	}
 	return ts, nil
 }

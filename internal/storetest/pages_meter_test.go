@@ -59,6 +59,10 @@ func (m *meter) explain(sql string, args ...any) measured { return m.explainAfte
 
 func (m *meter) explainAfter(before []string, sql string, args ...any) measured {
 	m.t.Helper()
+	planMode := m.planMode
+	if len(args) > 0 && args[0] == any(pgx.QueryExecModeCacheDescribe) {
+		planMode, args = customPlan, args[1:] // an unnamed statement is always planned for its values
+	}
 	tx, err := m.Begin(m.t.Context())
 	if err != nil {
 		m.t.Fatal(err)
@@ -70,7 +74,7 @@ func (m *meter) explainAfter(before []string, sql string, args ...any) measured 
 			m.t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	exec("SET LOCAL plan_cache_mode = " + m.planMode)
+	exec("SET LOCAL plan_cache_mode = " + planMode)
 	for _, sql := range before {
 		exec(sql)
 	}

@@ -1,0 +1,113 @@
+package storetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// A table that was not migrated may hold NULL in its times, and somebody's argument may be a varchar. Lists
+// read both as Get does, whichever way the values travel, and say so where there is no number at all.
+func TestListsOfAnUnmigratedTable(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]pgx.QueryExecMode{
+		"binary": pgx.QueryExecModeCacheStatement, "text": pgx.QueryExecModeSimpleProtocol,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.createMany(t, 3)
+			b.exec(t, `
+				ALTER TABLE tasks DISABLE TRIGGER USER,
+					ALTER status DROP NOT NULL, ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL,
+					ALTER account_id DROP NOT NULL`)
+			b.exec(t, `UPDATE tasks SET status = NULL, created_at = NULL, updated_at = NULL WHERE id = 2`)
+			s := taskstore.New(b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
+
+			check := func() {
+				t.Helper()
+				var want []taskstore.Task
+				for _, id := range []int64{3, 2, 1} {
+					task, err := s.Get(t.Context(), id)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want = append(want, task)
+				}
+				if want[1].Status != 0 || want[1].CreatedAt != 0 || want[1].UpdatedAt != 0 {
+					t.Errorf("read %+v, want no status and no times", want[1])
+				}
+				got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{})
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("listed %+v, %v; want %+v", got, err, want)
+				}
+			}
+			check()
+			b.exec(t, `ALTER TABLE tasks ALTER argument TYPE varchar(100)`)
+			b.exec(t, `ALTER TABLE tasks ALTER account_id TYPE integer`)
+			s = taskstore.New(b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
+			check()
+
+			b.exec(t, `UPDATE tasks SET account_id = NULL WHERE id = 1`)
+			if got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{}); err == nil || !strings.Contains(err.Error(), "NULL") {
+				t.Errorf("listed %+v, %v; want an error that names NULL", got, err)
+			}
+		})
+	}
+}
+
+// A filter's statement is planned for its values each time; others are prepared once.
+func TestFiltersArePlannedForTheirValues(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.createMany(t, 3)
+	pool := b.connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s := taskstore.New(pool)
+	list := func(s *taskstore.Store, f taskstore.Filter) {
+		t.Helper()
+		if _, err := s.List(t.Context(), f, taskstore.Page{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Count(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	filters := []taskstore.Filter{
+		taskstore.ByUser(2), taskstore.ByBatch(busy), taskstore.ByStatus(taskstore.Completed),
+		taskstore.ByBatch(busy).WithStatus(taskstore.Pending),
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range filters {
+		list(s.WithTx(tx), f)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range filters {
+		list(s, f)
+	}
+	list(s, taskstore.Filter{})
+	rows, err := pool.Query(t.Context(), `SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%'`, pgx.QueryExecModeExec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, sql := range prepared {
+		prepared[i], _, _ = strings.Cut(strings.TrimPrefix(sql, "-- name: "), " ")
+	}
+	slices.Sort(prepared)
+	if want := []string{"CountTasks", "ListTasks"}; !slices.Equal(prepared, want) {
+		t.Errorf("prepared %q, want %q", prepared, want)
+	}
+}
