@@ -27,6 +27,11 @@ test: ## Run all tests; finds or starts a Postgres
 test-race: ## Run all tests under the race detector
 	go test -race ./...
 
+RACE ?= 30s
+.PHONY: race
+race: ## Race workers, foreign writers and failures for RACE=30s, and check each task's history (by hand: RACE=1h)
+	TASKSTORE_RACE_TIME=$(RACE) go test -race -count=1 -timeout 0 -v -run 'TestRace$$' ./internal/storetest
+
 .PHONY: test-kill
 test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
 	TASKMIGRATE_TEST_KILL_ROWS=500000 go test -count=1 -timeout 30m -run SIGKILL ./cmd/taskmigrate

@@ -28,7 +28,7 @@ func TestRaceRejectsCompletionByID(t *testing.T) {
 	t.Parallel()
 	for round := range uint64(20) {
 		r := newRace(t)
-		r.run(raceOf("locking"), round, endByID(r.pool("store", 4)), 300*time.Millisecond, func() bool { return true })
+		r.run(raceOf("locking"), round, endByID(r.pool("store", 4)), 300*time.Millisecond, anything)
 		if unexplained(r.problems()) {
 			return
 		}

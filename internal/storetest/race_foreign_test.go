@@ -152,7 +152,7 @@ func (g *gorm) badUpdatedAt(stale taskstore.Task) any {
 }
 
 func (g *gorm) write() {
-	if len(g.stale) < 20 || g.oneIn(3) {
+	if len(g.stale) < 5 || g.oneIn(3) {
 		if task, ok := g.read(g.store, g.anyTask()); ok {
 			g.stale = append(g.stale, task)
 		}
