@@ -25,7 +25,7 @@ func reads(b map[string]entry) {
 		Examples: []example{{"all", args{}, 1050, 1050}},
 	}
 	b["CountTasksWithStatus"] = entry{
-		Purpose: "`Count` with `ByStatus`.", Index: []string{"idx_status"},
+		Purpose: "`Count` with `ByStatus`.", Index: []string{"idx_status"}, Planned: true,
 		Examples: []example{{"completed", args{"status": "2"}, 960, 960}, {"failed", args{"status": "3"}, 55, 55}},
 	}
 	b["ListTasks"] = entry{
@@ -33,7 +33,7 @@ func reads(b map[string]entry) {
 		Examples: []example{{"newest", pageOf(nil), 10, 10}, {"in the middle", pageOf(args{"last": "500000"}), 10, 10}},
 	}
 	b["ListTasksWithStatus"] = entry{
-		Purpose: "`List` with `ByStatus`, of a status other than pending.", Index: []string{"idx_status", "tasks_pkey"},
+		Purpose: "`List` with `ByStatus`, of a status other than pending.", Index: []string{"idx_status", "tasks_pkey"}, Planned: true,
 		Examples: []example{
 			{"completed", pageOf(args{"status": "2"}), 310, 310},
 			{"processing", pageOf(args{"status": "1"}), 220, 220},
@@ -52,14 +52,14 @@ func reads(b map[string]entry) {
 		byValue(b, column, []string{name}, "idx_"+name)
 	}
 	b["CountPendingByBatch"] = entry{
-		Purpose: "`Count` with `ByBatch` and pending.", Index: []string{"idx_tasks_pending_batch"},
+		Purpose: "`Count` with `ByBatch` and pending.", Index: []string{"idx_tasks_pending_batch"}, Planned: true,
 		Examples: []example{
 			{"common", with(common, batchColumns, nil), 9, 9},
 			{"rare", with(rare, batchColumns, nil), 9, 9},
 		},
 	}
 	b["ListPendingByBatch"] = entry{
-		Purpose: "`List` with `ByBatch` and pending.", Index: []string{"idx_tasks_pending_batch", "idx_tasks_pending"},
+		Purpose: "`List` with `ByBatch` and pending.", Index: []string{"idx_tasks_pending_batch"}, Planned: true,
 		Examples: []example{
 			{"common", with(common, batchColumns, pageOf(nil)), 46, 46},
 			{"dormant, none pending", with(dormant, batchColumns, pageOf(nil)), 4, 4},
@@ -74,6 +74,7 @@ func byValue(b map[string]entry, by string, columns []string, index ...string) {
 	orStatus := slices.Concat(index, []string{"idx_status"})
 	completed, failed := args{"status": "2"}, args{"status": "3"}
 	b["CountTasksBy"+by] = entry{
+		Planned: true,
 		Purpose: "`Count` with " + filter + ".", Index: index,
 		Examples: []example{
 			{"common", with(common, columns, nil), 460, 1800},
@@ -81,6 +82,7 @@ func byValue(b map[string]entry, by string, columns []string, index ...string) {
 		},
 	}
 	b["CountTasksBy"+by+"WithStatus"] = entry{
+		Planned: true,
 		Purpose: "`Count` with " + filter + " and a status.", Index: orStatus,
 		Examples: []example{
 			{"common, completed", with(common, columns, completed), 24000, 25000},
@@ -89,6 +91,7 @@ func byValue(b map[string]entry, by string, columns []string, index ...string) {
 		},
 	}
 	b["ListTasksBy"+by] = entry{
+		Planned: true,
 		Purpose: "`List` with " + filter + ".", Index: slices.Concat(index, []string{"tasks_pkey"}),
 		Examples: []example{
 			{"common", with(common, columns, pageOf(nil)), 48, 25000},
@@ -97,6 +100,7 @@ func byValue(b map[string]entry, by string, columns []string, index ...string) {
 		},
 	}
 	b["ListTasksBy"+by+"WithStatus"] = entry{
+		Planned: true,
 		Purpose: "`List` with " + filter + " and a status.", Index: slices.Concat(orStatus, []string{"tasks_pkey"}),
 		Examples: []example{
 			{"common, completed", with(common, columns, pageOf(completed)), 360, 25000},

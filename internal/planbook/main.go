@@ -76,7 +76,7 @@ func measureBook(ctx context.Context, db *database, queries []query, b map[strin
 		}
 		p := page{query: q, entry: e}
 		for _, ex := range e.Examples {
-			m, err := db.measure(ctx, q, ex)
+			m, err := db.measure(ctx, q, ex, p.Planned)
 			if err != nil {
 				return nil, err
 			}

@@ -11,7 +11,7 @@ import (
 type measured struct {
 	example
 	Custom, Generic plan
-	Auto            string // what the server chooses by itself after five executions: custom or generic
+	Auto            string // what the server chooses by itself after five executions: custom or generic; planned: it has no choice
 }
 
 // customRuns is how often the server plans a statement with its values before it considers a generic plan.
@@ -22,7 +22,7 @@ const explain = "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) 
 var plain = regexp.MustCompile(`^(-?\d+|'[^']*')$`)
 
 // measure plans and runs a query with the arguments of one example.
-func (db *database) measure(ctx context.Context, q query, ex example) (measured, error) {
+func (db *database) measure(ctx context.Context, q query, ex example, isPlanned bool) (measured, error) {
 	m := measured{example: ex}
 	fail := func(err error) (measured, error) {
 		return m, fmt.Errorf("%s, %s: %w", q.Name, ex.Name, err)
@@ -52,7 +52,9 @@ func (db *database) measure(ctx context.Context, q query, ex example) (measured,
 	defer func() { _ = db.exec(ctx, "DEALLOCATE planned") }()
 
 	var err error
-	if m.Auto, err = db.choose(ctx, execute); err != nil {
+	if isPlanned {
+		m.Auto = "planned"
+	} else if m.Auto, err = db.choose(ctx, execute); err != nil {
 		return fail(err)
 	}
 	if m.Custom, err = db.run(ctx, q, "force_custom_plan", execute); err != nil {

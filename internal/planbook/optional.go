@@ -52,7 +52,7 @@ func measureOptional(ctx context.Context, db *database, pages []page) (o optiona
 		}
 		for _, before := range p.Measured {
 			g := gain{Query: p.Name, Example: before.Name, Before: before}
-			if g.After, err = db.measure(ctx, p.query, before.example); err != nil {
+			if g.After, err = db.measure(ctx, p.query, before.example, p.Planned); err != nil {
 				return o, err
 			}
 			if writes {
@@ -62,7 +62,7 @@ func measureOptional(ctx context.Context, db *database, pages []page) (o optiona
 			if err := db.exec(ctx, "SET random_page_cost = "+ssd); err != nil {
 				return o, err
 			}
-			if g.SSD, err = db.measure(ctx, p.query, before.example); err != nil {
+			if g.SSD, err = db.measure(ctx, p.query, before.example, p.Planned); err != nil {
 				return o, err
 			}
 			if err := db.exec(ctx, "SET random_page_cost = 4"); err != nil {
