@@ -57,6 +57,10 @@ demo-tracing: ## Watch the spans of a traced pool
 	@mkdir -p bin && go build -o bin/ ./cmd/taskmigrate && cd examples/tracing && go build -o ../../bin/ .
 	@$(WITHPG) sh -c 'bin/taskmigrate up >/dev/null 2>&1 && bin/tracing'
 
+.PHONY: bench-databases
+bench-databases: ## Measure what taskstoretest costs a test, beside a fresh migrate
+	go test -run '^$$' -bench . -benchtime 20x ./taskstoretest
+
 .PHONY: test-matrix
 test-matrix: ## Run all tests on PostgreSQL 14 to 18, or on VERSIONS="14 18"
 	VERSIONS="$(VERSIONS)" tools/matrix.sh

@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -30,6 +31,7 @@ type Store struct {
 	q           *dbgen.Queries
 	inTx        bool
 	prepares    bool
+	log         *slog.Logger
 	optimistic  bool
 	groupCommit bool
 	marks       *marks   // where pending tasks begin
@@ -51,11 +53,17 @@ func WithOptimisticClaims() Option { return func(s *Store) { s.optimistic = true
 // delays the calls that share its statement: an insert never waits for a row, an update may.
 func WithGroupCommit() Option { return func(s *Store) { s.groupCommit = true } }
 
+// WithLogger has the Store tell l what it dealt with by itself and nobody would learn of otherwise: a deadlock
+// or serialization failure that it tries again after (warning, with the SQLSTATE and the number of the
+// attempt), and a claim that returns fewer tasks because of an error (warning). Nothing is logged without it, and
+// never an argument.
+func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
+
 // New returns a Store over db. Use one Store for all goroutines of a program: it remembers where the
 // pending tasks begin.
 func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
-	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), marks: newMarks(), swept: new(sweeper)}
+	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler), marks: newMarks(), swept: new(sweeper)}
 	s.groups = newGroups(s)
 	for _, opt := range opts {
 		opt(s)
@@ -85,11 +93,13 @@ func retry[T any](ctx context.Context, s *Store, f func() (T, error)) (T, error)
 	if conn, ok := s.db.(*pgx.Conn); ok && conn.PgConn().TxStatus() != 'I' {
 		once = true // the caller sent BEGIN by hand
 	}
-	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+	for attempt, backoff := 1, firstBackoff; ; attempt, backoff = attempt+1, min(2*backoff, maxBackoff) {
 		v, err := f()
 		if once || !isTransient(err) {
 			return v, err
 		}
+		s.log.WarnContext(ctx, "taskstore: rolled back for the sake of another transaction, trying again",
+			"sqlstate", sqlState(err), "attempt", attempt)
 		timer := time.NewTimer(rand.N(backoff))
 		select {
 		case <-ctx.Done():

@@ -71,7 +71,10 @@ func (s *Store) claim(ctx context.Context, from queue, n int, take func(q *dbgen
 	if err != nil && (len(ts) == 0 || s.inTx) {
 		return nil, fail(err, "claim")
 	}
-	// Tasks that were claimed before an error are the caller's all the same.
+	if err != nil {
+		// Tasks that were claimed before an error are the caller's all the same.
+		s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "n", n, "error", err)
+	}
 	// One that was put back between the two statements and taken again counts once, with its new lease.
 	slices.SortFunc(ts, func(a, b Task) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.UpdatedAt, a.UpdatedAt))

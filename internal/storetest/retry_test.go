@@ -1,9 +1,12 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -187,5 +190,36 @@ func TestSerializableSessionsAreRetried(t *testing.T) {
 			t.Errorf("stored %+v, want %+v", got, current)
 		}
 		b.exec(t, `DELETE FROM tasks`)
+	}
+}
+
+// What the Store deals with by itself shows in its log, once for each time, without what the task carries.
+func TestRetriesAreLogged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	failWrites(t, b, "40P01", 2)
+	var log bytes.Buffer
+	s := taskstore.New(b.pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+	if _, err := s.Create(t.Context(), taskstore.NewTask{Argument: "private"}); err != nil {
+		t.Fatal(err)
+	}
+	for attempt := 1; attempt <= 2; attempt++ {
+		var record struct {
+			Level, SQLState string
+			Attempt         int
+		}
+		line, err := log.ReadBytes('\n')
+		if err != nil || bytes.Contains(line, []byte("private")) {
+			t.Fatalf("logged %q, %v", line, err)
+		}
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Fatal(err)
+		}
+		if record.Level != "WARN" || record.SQLState != "40P01" || record.Attempt != attempt {
+			t.Errorf("attempt %d is logged as %s", attempt, line)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("and then %s", &log)
 	}
 }
