@@ -14,7 +14,8 @@ import (
 // Create inserts a pending task and returns it as stored. An Argument that PostgreSQL's text cannot
 // hold is ErrInvalid.
 //
-// Concurrent calls on one Store share statements, and so commits: see docs/performance.md.
+// Concurrent calls on one Store share statements, and so commits (see [WithoutGroupCommit] and
+// docs/performance.md): while one statement is under way, the calls that arrive are gathered and leave together.
 func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err := checkArgument(t.Argument); err != nil {
 		return Task{}, fail(err, "create task")
@@ -37,8 +38,12 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	}, nil
 }
 
+// smallArgument is the longest argument, in bytes, of a task that shares a statement. Others have little to gain,
+// and many of them would not fit into one message.
+const smallArgument = 64 << 10
+
 func (s *Store) create(ctx context.Context, t NewTask) (dbgen.CreateTaskRow, error) {
-	if s.concurrent() {
+	if s.concurrent() && len(t.Argument) <= smallArgument {
 		return s.creates.do(ctx, t)
 	}
 	return s.createAlone(ctx, t)
@@ -54,14 +59,19 @@ func (s *Store) createAlone(ctx context.Context, t NewTask) (dbgen.CreateTaskRow
 // needs neither a round trip for the ids nor one for the column types.
 const copyFrom = 200
 
+// copyBytes is how long the arguments may be together for an INSERT, which is one message of less than 1 GiB.
+const copyBytes = 16 << 20
+
 // CreateMany inserts pending tasks, all or none, and returns their ids in the order of ts. Large
 // batches go by COPY. The tasks share the time of one transaction as CreatedAt. Any Argument that
 // PostgreSQL's text cannot hold is ErrInvalid, which names its index in ts.
 func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
+	bytes := 0
 	for i := range ts {
 		if err := checkArgument(ts[i].Argument); err != nil {
 			return nil, fail(err, "create %d tasks: index %d", len(ts), i)
 		}
+		bytes += len(ts[i].Argument)
 	}
 	if len(ts) > math.MaxInt32 {
 		return nil, fail(invalid("more than %d tasks in one call", math.MaxInt32), "create %d tasks", len(ts))
@@ -69,7 +79,7 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if len(ts) == 0 {
 		return []int64{}, nil
 	}
-	if len(ts) >= copyFrom {
+	if len(ts) >= copyFrom || bytes > copyBytes {
 		ids, err := retry(ctx, s, func() ([]int64, error) { return s.copy(ctx, ts) })
 		if err != nil {
 			return nil, fail(err, "create %d tasks", len(ts))

@@ -24,7 +24,8 @@ var (
 )
 
 // ConflictError names the tasks of a call that were no longer as the caller last saw them. The other
-// tasks of the call were applied. errors.Is(err, ErrConflict) holds.
+// tasks of the call were applied. errors.Is(err, ErrConflict) holds. A task that a call has at two versions is
+// named for the older one, whatever became of the newer.
 type ConflictError struct {
 	IDs []int64 // in ascending order
 }

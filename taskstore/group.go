@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // group lets concurrent calls of one kind share a statement, and so a round trip and a commit, as
@@ -15,7 +18,8 @@ import (
 // no timer, so nobody waits for company.
 //
 // A call returns after the commit of its statement, and with the errors that it would have had alone: a
-// statement that one call's row makes fail is undone by the server, and then each call goes alone.
+// statement that one call's row makes fail is undone by the server, and then each call goes alone. Nor does
+// one call hold up the others for long: who has waited a second for a statement that hangs goes alone.
 type group[In, Out any] struct {
 	alone  func(context.Context, In) (Out, error)
 	shared func(context.Context, []In) ([]Out, error) // results in the order of the input
@@ -25,16 +29,19 @@ type group[In, Out any] struct {
 	waiting []*call[In, Out]
 }
 
-// maxShared bounds the calls of one statement.
-const maxShared = 256
+const (
+	maxShared = 256         // calls of one statement
+	patience  = time.Second // that a call has with the statement before its own
+)
 
 type call[In, Out any] struct {
-	ctx    context.Context
-	in     In
-	out    Out
-	err    error
-	done   chan struct{} // closed when out and err are there
-	flight *flight       // nil while waiting
+	ctx      context.Context
+	in       In
+	out      Out
+	err      error
+	panicked any
+	done     chan struct{} // closed when out and err, or panicked, are there
+	flight   *flight       // nil while waiting
 }
 
 // flight is a statement under way for several calls.
@@ -57,24 +64,45 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
 	g.waiting = append(g.waiting, c)
 	g.mu.Unlock()
 
-	select {
-	case <-c.done:
-		return c.out, c.err
-	case <-ctx.Done():
-		g.leave(c)
-		var zero Out
-		return zero, ctx.Err()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.done:
+			if c.panicked != nil {
+				panic(c.panicked)
+			}
+			return c.out, c.err
+		case <-ctx.Done():
+			g.leave(c)
+			var zero Out
+			return zero, ctx.Err()
+		case <-timer.C:
+			if g.withdraw(c) {
+				return g.alone(ctx, in)
+			}
+		}
 	}
+}
+
+// withdraw takes c out of the queue, if it is there.
+func (g *group[In, Out]) withdraw(c *call[In, Out]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.flight != nil {
+		return false
+	}
+	g.waiting = slices.DeleteFunc(g.waiting, func(w *call[In, Out]) bool { return w == c })
+	return true
 }
 
 // leave takes c out of the queue, or off its flight, which is cancelled when nobody waits for it.
 func (g *group[In, Out]) leave(c *call[In, Out]) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c.flight == nil {
-		g.waiting = slices.DeleteFunc(g.waiting, func(w *call[In, Out]) bool { return w == c })
+	if g.withdraw(c) {
 		return
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if c.flight.calls--; c.flight.calls == 0 {
 		c.flight.cancel()
 	}
@@ -98,15 +126,30 @@ func (g *group[In, Out]) next() {
 		c.flight = f
 	}
 	go func() {
+		defer g.next()
 		defer cancel()
 		g.fly(ctx, calls)
-		g.next()
 	}()
 }
 
+// errAbandoned is what callers get whose statement's goroutine ended without a result.
+var errAbandoned = errors.New("the DB ended the goroutine that it was called in")
+
+// fly does the calls, those that it cannot do together one after the other. What panics does so in the
+// callers, as when they are alone.
 func (g *group[In, Out]) fly(ctx context.Context, calls []*call[In, Out]) {
-	finish := func(c *call[In, Out], out Out, err error) {
+	left := calls
+	defer func() {
+		p := recover()
+		for _, c := range left {
+			c.err, c.panicked = errAbandoned, p
+			close(c.done)
+		}
+	}()
+	finish := func(out Out, err error) {
+		c := left[0]
 		c.out, c.err = out, err
+		left = left[1:]
 		close(c.done)
 	}
 	if len(calls) > 1 {
@@ -116,27 +159,43 @@ func (g *group[In, Out]) fly(ctx context.Context, calls []*call[In, Out]) {
 		}
 		out, err := g.shared(ctx, in)
 		if err == nil || !isOneCallsFault(err) {
-			for i, c := range calls {
+			for i := range calls {
 				if err == nil {
-					finish(c, out[i], nil)
+					finish(out[i], nil)
 				} else {
-					finish(c, *new(Out), err)
+					finish(*new(Out), err)
 				}
 			}
 			return
 		}
 	}
 	for _, c := range calls {
-		out, err := g.alone(c.ctx, c.in)
-		finish(c, out, err)
+		finish(g.alone(c.ctx, c.in))
 	}
 }
 
 // isOneCallsFault reports whether a statement may do for each call alone what it could not do for all
-// together, and has done nothing: the server refused a value or a constraint did, or two calls want the
-// same row.
+// together, and has done nothing: two calls want the same row, or the server gave it up for anything that a
+// row can be the cause of: a value, a constraint, a trigger, a policy, a lock that was waited for too long.
 func isOneCallsFault(err error) bool {
-	return errors.Is(err, errSameTask) || errors.Is(kindOf(err), ErrInvalid) || strings.HasPrefix(sqlState(err), "23")
+	if errors.Is(err, errSameTask) {
+		return true
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.SeverityUnlocalized != "ERROR" {
+		return errors.Is(kindOf(err), ErrInvalid)
+	}
+	switch {
+	case pg.Code == "42501": // insufficient_privilege, by a policy for rows
+		return true
+	case strings.HasPrefix(pg.Code, "57P"): // the server is going away
+		return false
+	}
+	switch pg.Code[:min(2, len(pg.Code))] {
+	case "08", "25", "42", "53", "58", "XX": // connection, state, SQL, resources, system: the same for each
+		return false
+	}
+	return true
 }
 
 // errSameTask keeps calls for the same task apart, since only one of them can find its lease alive.

@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/tasklane/tasks/dbgen"
 )
 
@@ -14,18 +12,35 @@ import (
 // be locked, and the version of each.
 type leases struct {
 	ids, versions []int64
+	late          []int64 // of tasks that came with an older version, too: that one is not sent
 }
 
+// leasesOf takes each task once, with the highest version it comes with: one that was lost and claimed again
+// has two, and only the later one can be alive.
 func leasesOf(tasks []Task) leases {
-	byID := func(a, b Task) int { return cmp.Compare(a.ID, b.ID) }
-	if !slices.IsSortedFunc(tasks, byID) {
-		tasks = slices.SortedFunc(slices.Values(tasks), byID)
+	newestFirst := func(a, b Task) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.UpdatedAt, a.UpdatedAt))
 	}
-	l := leases{make([]int64, len(tasks)), make([]int64, len(tasks))}
-	for i, t := range tasks {
-		l.ids[i], l.versions[i] = t.ID, int64(t.UpdatedAt)
+	if !slices.IsSortedFunc(tasks, newestFirst) {
+		tasks = slices.SortedFunc(slices.Values(tasks), newestFirst)
+	}
+	l := leases{ids: make([]int64, 0, len(tasks)), versions: make([]int64, 0, len(tasks))}
+	for _, t := range tasks {
+		last := len(l.ids) - 1
+		switch {
+		case last < 0 || l.ids[last] != t.ID:
+			l.ids, l.versions = append(l.ids, t.ID), append(l.versions, int64(t.UpdatedAt))
+		case l.versions[last] != int64(t.UpdatedAt):
+			l.late = append(l.late, t.ID)
+		}
 	}
 	return l
+}
+
+// sent reports whether t's own version is the one that stands for it.
+func (l leases) sent(t Task) bool {
+	i, ok := slices.BinarySearch(l.ids, t.ID)
+	return ok && l.versions[i] == int64(t.UpdatedAt)
 }
 
 // groups are the calls that share statements.
@@ -61,8 +76,7 @@ func newGroups(s *Store) groups {
 // concurrent reports whether calls on s may share a statement: not in a caller's transaction, and not
 // on a single connection, which serves one call at a time anyway.
 func (s *Store) concurrent() bool {
-	_, single := s.db.(*pgx.Conn)
-	return !s.inTx && !single
+	return !s.inTx && connOf(s.db) == nil && !s.alone
 }
 
 // fewTasks is how many tasks a call may be for and share its statement. A larger one has little to gain.

@@ -15,7 +15,7 @@ import (
 
 // reader stands between the generated code of a query for whole tasks and the database.
 //
-// It takes the rows that come as it expects them, binary and in the table's types, and leaves the others to
+// It takes the rows that come as it expects them, in the table's types and binary, and leaves the others to
 // the generated code: Rows.Scan looks at the type of each destination and allocates three times a row,
 // which is half of what a list costs the client.
 type reader struct {
@@ -70,12 +70,12 @@ func prepares(db DB) bool {
 		config = db.Config().ConnConfig
 	case interface{ Config() *pgx.ConnConfig }: // a connection
 		config = db.Config()
-	case interface{ Conn() *pgx.Conn }: // a transaction
-		config = db.Conn().Config()
-	default:
-		return false
+	case interface{ Conn() *pgx.Conn }: // a connection of a pool, or a transaction
+		if conn := db.Conn(); conn != nil {
+			config = conn.Config()
+		}
 	}
-	return config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && config.DescriptionCacheCapacity > 0
+	return config != nil && config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && config.DescriptionCacheCapacity > 0
 }
 
 // taskRows passes on only the rows that it cannot read itself.
@@ -104,7 +104,8 @@ func (r *taskRows) Next() bool {
 	return false
 }
 
-// isTask reports whether rows with these fields are whole tasks in binary.
+// isTask reports whether rows with these fields are whole tasks, with their numbers in binary. Text is the
+// same in both formats.
 func isTask(fields []pgconn.FieldDescription) bool {
 	types := [...]uint32{
 		pgtype.Int8OID, pgtype.Int8OID, pgtype.Int8OID, pgtype.Int8OID, pgtype.Int8OID, pgtype.Int8OID,
@@ -114,7 +115,7 @@ func isTask(fields []pgconn.FieldDescription) bool {
 		return false
 	}
 	for i, f := range fields {
-		if f.DataTypeOID != types[i] || f.Format != pgx.BinaryFormatCode {
+		if f.DataTypeOID != types[i] || f.Format != pgx.BinaryFormatCode && f.DataTypeOID != pgtype.TextOID {
 			return false
 		}
 	}

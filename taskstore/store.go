@@ -1,6 +1,7 @@
 package taskstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/dbgen"
 )
@@ -34,6 +36,7 @@ type Store struct {
 	log         *slog.Logger
 	optimistic  bool
 	groupCommit bool
+	alone       bool
 	marks       *marks   // where pending tasks begin
 	swept       *sweeper // where DeleteFinished goes on
 	groups
@@ -48,16 +51,28 @@ type Option func(*Store)
 func WithOptimisticClaims() Option { return func(s *Store) { s.optimistic = true } }
 
 // WithGroupCommit makes concurrent calls of Heartbeat, Complete, Fail and Release for a few tasks each
-// share statements too, as those of Create always do. It is for workers that work on tasks one by one,
-// dozens in a program; with few it is slower. It is not the default, since a task whose row another transaction has locked then
-// delays the calls that share its statement: an insert never waits for a row, an update may.
-func WithGroupCommit() Option { return func(s *Store) { s.groupCommit = true } }
+// share statements too, as those of Create do by themselves. It is for workers that work on tasks one by one,
+// dozens in a program; with few it is slower. It is not the default, since a task whose row another
+// transaction has locked then delays the calls that share its statement: an insert hardly ever waits for a
+// row, an update may.
+func WithGroupCommit() Option {
+	return func(s *Store) { s.alone, s.groupCommit = false, true }
+}
+
+// WithoutGroupCommit gives each call of Create a statement of its own, too. It is for a DB that takes something
+// from the context of each call, such as a tenant or a user for an audit: a shared statement has the context
+// values of one of its calls.
+func WithoutGroupCommit() Option {
+	return func(s *Store) { s.alone, s.groupCommit = true, false }
+}
 
 // WithLogger has the Store tell l what it dealt with by itself and nobody would learn of otherwise: a deadlock
 // or serialization failure that it tries again after (warning, with the SQLSTATE and the number of the
 // attempt), and a claim that returns fewer tasks because of an error (warning). Nothing is logged without it, and
 // never an argument.
-func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
+func WithLogger(l *slog.Logger) Option {
+	return func(s *Store) { s.log = cmp.Or(l, s.log) }
+}
 
 // New returns a Store over db. Use one Store for all goroutines of a program: it remembers where the
 // pending tasks begin.
@@ -79,6 +94,26 @@ func (s *Store) WithTx(tx pgx.Tx) *Store {
 	return &c
 }
 
+// inTransaction reports whether the caller commits: by a pgx.Tx, or by a BEGIN that it sent by hand.
+func (s *Store) inTransaction() bool {
+	if s.inTx {
+		return true
+	}
+	conn := connOf(s.db)
+	return conn != nil && conn.PgConn().TxStatus() != 'I'
+}
+
+// connOf returns the connection that db is, or nil if it is something else.
+func connOf(db DB) *pgx.Conn {
+	switch db := db.(type) {
+	case *pgx.Conn:
+		return db
+	case *pgxpool.Conn:
+		return db.Conn()
+	}
+	return nil
+}
+
 // Back-off between attempts of retry: the upper bound of a random wait.
 const (
 	firstBackoff = 2 * time.Millisecond
@@ -89,10 +124,7 @@ const (
 // mean that the server rolled the statement back whole, so that doing it again does it once. Inside a
 // caller's transaction only the caller can start over, so there f runs once.
 func retry[T any](ctx context.Context, s *Store, f func() (T, error)) (T, error) {
-	once := s.inTx
-	if conn, ok := s.db.(*pgx.Conn); ok && conn.PgConn().TxStatus() != 'I' {
-		once = true // the caller sent BEGIN by hand
-	}
+	once := s.inTransaction()
 	for attempt, backoff := 1, firstBackoff; ; attempt, backoff = attempt+1, min(2*backoff, maxBackoff) {
 		v, err := f()
 		if once || !isTransient(err) {

@@ -16,10 +16,12 @@ const sliceRows = 1000
 // DeleteFinished deletes up to limit completed and failed tasks whose last change is before a time,
 // oldest (lowest id) first, and says how many. It works through the table in transactions of at most
 // 1,000 rows, so it can run beside everything else; after an error the number says what was deleted.
-// Call it until it returns less than limit: it has looked at the whole table then.
+// Call it until it returns less than limit: it has come to the end then.
 //
 // The Store remembers where a call stopped. The next one goes on there, and begins again at the oldest
-// task once it has come to the end, which is where a thousand rows in a row are younger than that time.
+// task once it has come to the end, which is where a thousand rows in a row are younger than that time. A row
+// that comes to be below the oldest task (written back by another program, or by a long transaction) is
+// found within an hour.
 func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int) (int64, error) {
 	if limit < 1 {
 		return 0, fail(invalid("limit %d is not positive", limit), "delete finished tasks")
@@ -27,6 +29,7 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 	cutoff, total := before.UnixMilli(), 0
 	at := s.swept.load()
 	first, stop, wrapped := at.next, int64(math.MaxInt64), at.next == at.low
+	seen := int64(math.MaxInt64) // how many finished tasks this slice had when it was last looked at
 	for over := false; !over && total < limit; {
 		slice, err := retry(ctx, s, func() (deleted, error) {
 			return s.deleteSlice(ctx, cutoff, at.next, min(limit-total, sliceRows))
@@ -35,6 +38,11 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 			return int64(total), fail(err, "delete finished tasks, %d deleted so far", total)
 		}
 		total += slice.tasks
+		if slice.missed && (slice.tasks > 0 || slice.finished < seen) {
+			seen = slice.finished // somebody else changed them meanwhile; what was behind them has its turn now
+			continue
+		}
+		seen = math.MaxInt64
 		if at.next == at.low {
 			at.low = slice.low
 		}
@@ -43,7 +51,7 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 			over, wrapped = wrapped, true
 			at.next, stop = at.low, first
 		}
-		if !s.inTx { // what may yet be rolled back is not done
+		if !s.inTransaction() { // what may yet be rolled back is not done
 			s.swept.store(at)
 		}
 	}
@@ -52,10 +60,12 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 
 // deleted says what deleteSlice did.
 type deleted struct {
-	tasks int
-	low   int64 // no task is left between the first id of the slice and this one
-	next  int64 // where to go on
-	end   bool  // that was the last slice to look at
+	tasks    int
+	finished int64 // how many there were to delete
+	missed   bool  // it is fewer than it could have been
+	low      int64 // no task is left between the first id of the slice and this one
+	next     int64 // where to go on
+	end      bool  // that was the last slice to look at
 }
 
 // deleteSlice deletes up to limit tasks from the rows that begin at first.
@@ -67,7 +77,7 @@ func (s *Store) deleteSlice(ctx context.Context, cutoff, first int64, limit int)
 	if slice.Tasks == 0 {
 		return deleted{low: first, next: first, end: true}, nil
 	}
-	d := deleted{low: first, next: slice.Last}
+	d := deleted{finished: slice.Finished, low: first, next: slice.Last}
 	if slice.Last < math.MaxInt64 {
 		d.next++
 	}
@@ -80,7 +90,7 @@ func (s *Store) deleteSlice(ctx context.Context, cutoff, first int64, limit int)
 			d.next = slices.Max(ids) + 1
 		}
 	}
-	if int64(d.tasks) == min(slice.Finished, int64(limit)) { // none was retried meanwhile
+	if d.missed = int64(d.tasks) < min(slice.Finished, int64(limit)); !d.missed {
 		d.low = min(slice.Kept, d.next)
 	}
 	d.end = d.tasks < limit && (slice.Tasks < sliceRows || slice.Older == 0 || slice.Last == math.MaxInt64)

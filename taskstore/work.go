@@ -68,7 +68,7 @@ func (s *Store) claim(ctx context.Context, from queue, n int, take func(q *dbgen
 		below, err = above(bottom, n-len(ts))
 		ts = append(ts, below...)
 	}
-	if err != nil && (len(ts) == 0 || s.inTx) {
+	if err != nil && (len(ts) == 0 || s.inTransaction()) {
 		return nil, fail(err, "claim")
 	}
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Store) claim(ctx context.Context, from queue, n int, take func(q *dbgen
 	switch {
 	case len(ts) < n:
 		s.marks.rewind(from)
-	case !s.inTx: // a claim that may yet be rolled back proves nothing
+	case !s.inTransaction(): // a claim that may yet be rolled back proves nothing
 		s.marks.advance(from, mk, ts[n-1].ID)
 	}
 	return ts, nil
@@ -95,7 +95,8 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	if len(tasks) == 0 {
 		return nil
 	}
-	rows, err := s.renew(ctx, leasesOf(tasks))
+	held := leasesOf(tasks)
+	rows, err := s.renew(ctx, held)
 	if err != nil {
 		return fail(err, "heartbeat of %d tasks", len(tasks))
 	}
@@ -105,7 +106,7 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	}
 	var lost []int64
 	for i, t := range tasks {
-		if version, ok := renewed[t.ID]; ok {
+		if version, ok := renewed[t.ID]; ok && held.sent(t) {
 			tasks[i].UpdatedAt = version
 		} else {
 			lost = append(lost, t.ID)
@@ -143,12 +144,13 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 	}
 	held := leasesOf(tasks)
 	done, err := s.end(ctx, to, held)
-	if err == nil && len(done) < len(held.ids) {
+	if err == nil {
 		slices.Sort(done)
-		err = conflict(slices.DeleteFunc(held.ids, func(id int64) bool {
+		lost := slices.DeleteFunc(held.ids, func(id int64) bool {
 			_, ok := slices.BinarySearch(done, id)
 			return ok
-		}))
+		})
+		err = conflict(append(lost, held.late...))
 	}
 	if len(tasks) == 1 {
 		return done, fail(err, "%s task %d", op, tasks[0].ID)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/taskstore"
@@ -68,6 +71,140 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 			t.Errorf("caller %d got %+v, stored is %+v, %v", i, created[i], stored, err)
 		}
 	}
+}
+
+// Whatever one caller's row makes the server give up - here a trigger's own error, a row that is locked - is
+// that caller's error alone.
+func TestGroupCommitKeepsFaultsApart(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE EXCEPTION 'not this one'; END $$`)
+	b.exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
+	b.createMany(t, 8)
+	pool := b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["lock_timeout"] = "100ms" })
+	s := taskstore.New(pool, taskstore.WithGroupCommit())
+	leases := claim(t, s, 8)
+	locked := b.begin(t, "")
+	if _, err := locked.Exec(t.Context(), "SELECT FROM tasks WHERE id = $1 FOR UPDATE", leases[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	check := func(i int, bad string, call func() error) {
+		wg.Go(func() {
+			want := ""
+			if i == 0 {
+				want = bad
+			}
+			if err := call(); sqlState(err) != want {
+				t.Errorf("caller %d got %v, want SQLSTATE %q", i, err, want)
+			}
+		})
+	}
+	for i := range leases {
+		check(i, "P0001", func() error {
+			_, err := s.Create(t.Context(), taskstore.NewTask{Argument: map[bool]string{true: "bad", false: "good"}[i == 0]})
+			return err
+		})
+		check(i, "55P03", func() error { return s.Complete(t.Context(), leases[i]) })
+	}
+	wg.Wait()
+	if good := one[int](t, b.admin, "SELECT count(*) FROM tasks WHERE argument = 'good'"); good != 7 {
+		t.Errorf("%d tasks were created, want 7", good)
+	}
+}
+
+// A statement that hangs holds up those who gathered behind it for a second, not for as long as it hangs.
+func TestGroupCommitGoesAroundWhatHangs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`)
+	b.exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
+	free := queued(t, b, "SELECT pg_advisory_xact_lock(1)")
+	hangs := start(func() error {
+		_, err := b.store.Create(t.Context(), taskstore.NewTask{Argument: "hangs"})
+		return err
+	})
+	b.waitForBlocked(t, 1)
+	for range 3 {
+		if _, err := b.store.Create(t.Context(), newTask(1)); err != nil {
+			t.Error(err)
+		}
+	}
+	free()
+	if err := <-hangs; err != nil {
+		t.Error(err)
+	}
+}
+
+// panics is a DB that panics in a statement for several tasks, once the first one is out of the way.
+type panics struct {
+	*pgxpool.Pool
+	first chan struct{}
+}
+
+func (p panics) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	<-p.first
+	return p.Pool.QueryRow(ctx, sql, args...)
+}
+
+func (p panics) Query(context.Context, string, ...any) (pgx.Rows, error) { panic("of the DB") }
+
+// A DB that panics does so in its callers, each of them, where they can recover, and the Store goes on.
+func TestGroupCommitPanicsInTheCallers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	db := panics{b.pool, make(chan struct{})}
+	s := taskstore.New(db)
+	var wg sync.WaitGroup
+	var panicked, created atomic.Int64
+	for i := range 8 {
+		wg.Go(func() {
+			defer func() {
+				if r := recover(); r == "of the DB" {
+					panicked.Add(1)
+				}
+			}()
+			if _, err := s.Create(t.Context(), newTask(i)); err != nil {
+				t.Error(err)
+			}
+			created.Add(1)
+		})
+	}
+	for range 8 {
+		runtime.Gosched() // for them to gather; if they do not, the statements are for one task each
+	}
+	close(db.first)
+	wg.Wait()
+	if panicked.Load()+created.Load() != 8 || created.Load() == 0 {
+		t.Errorf("%d panicked, %d created", panicked.Load(), created.Load())
+	}
+	if _, err := s.Create(t.Context(), newTask(9)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without group commit each call has a statement of its own, with its own context.
+func TestWithoutGroupCommit(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := taskstore.New(panics{b.pool, closed()}, taskstore.WithoutGroupCommit()) // it panics at a shared one
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			if _, err := s.Create(t.Context(), newTask(i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func closed() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 // A caller that gives up returns at once, takes nobody with it, and has created nothing if its

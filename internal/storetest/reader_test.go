@@ -111,3 +111,58 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 		t.Errorf("prepared %q, want %q", prepared, want)
 	}
 }
+
+// What a task costs in allocations is what one writes by hand with pgx, at most: a row costs one, its Argument.
+func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of the whole process
+	b := setup(t)
+	b.createMany(t, 100)
+	scan := func(row pgx.Row) (task taskstore.Task, err error) {
+		err = row.Scan(&task.ID, &task.IntegrationID, &task.UserID, &task.ClientID, &task.AccountID, &task.TemplateID,
+			&task.Argument, &task.Status, &task.CreatedAt, &task.UpdatedAt)
+		return task, err
+	}
+	allocs := func(f func() error) float64 {
+		t.Helper()
+		return testing.AllocsPerRun(20, func() {
+			if err := f(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	list := allocs(func() error {
+		_, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{})
+		return err
+	})
+	listByHand := allocs(func() error {
+		rows, err := b.pool.Query(t.Context(), "SELECT * FROM tasks ORDER BY id DESC LIMIT $1", 100)
+		if err != nil {
+			return err
+		}
+		tasks := make([]taskstore.Task, 0, 100)
+		for rows.Next() {
+			task, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			tasks = append(tasks, task)
+		}
+		if len(tasks) != 100 {
+			t.Errorf("listed %d tasks by hand", len(tasks))
+		}
+		return rows.Err()
+	})
+	if list > listByHand/2 {
+		t.Errorf("a list of 100 allocates %v times, by hand %v times", list, listByHand)
+	}
+	get := allocs(func() error {
+		_, err := b.store.Get(t.Context(), 1)
+		return err
+	})
+	getByHand := allocs(func() error {
+		_, err := scan(b.pool.QueryRow(t.Context(), "SELECT * FROM tasks WHERE id = $1", int64(1)))
+		return err
+	})
+	if get > getByHand {
+		t.Errorf("a get allocates %v times, by hand %v times", get, getByHand)
+	}
+}

@@ -105,11 +105,14 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 			b := setup(t)
 			task := b.create(t, 1)
 			conn := b.connection(t)
+			lent := b.single(t)["a pool's connection"]
 			for code, isConflict := range map[string]bool{"40001": true, "40P01": false} {
-				for _, how := range []string{"WithTx", "New", "BEGIN by hand"} {
+				for _, how := range []string{"WithTx", "New", "BEGIN by hand", "BEGIN by hand, of a pool"} {
 					failWrites(t, b, code, 1)
-					if _, err := conn.Exec(t.Context(), `BEGIN`); err != nil {
-						t.Fatal(err)
+					for _, db := range []taskstore.DB{conn, lent} {
+						if _, err := db.Exec(t.Context(), `BEGIN`); err != nil {
+							t.Fatal(err)
+						}
 					}
 					s, tx := taskstore.New(conn), b.begin(t, pgx.ReadCommitted)
 					switch how {
@@ -117,6 +120,8 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 						s = b.store.WithTx(tx)
 					case "New":
 						s = taskstore.New(tx)
+					case "BEGIN by hand, of a pool":
+						s = taskstore.New(lent)
 					}
 					err := write(t.Context(), s, task)
 					if sqlState(err) != code || errors.Is(err, taskstore.ErrConflict) != isConflict {
@@ -128,8 +133,10 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 					if err := tx.Rollback(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					if _, err := conn.Exec(t.Context(), `ROLLBACK`); err != nil {
-						t.Fatal(err)
+					for _, db := range []taskstore.DB{conn, lent} {
+						if _, err := db.Exec(t.Context(), `ROLLBACK`); err != nil {
+							t.Fatal(err)
+						}
 					}
 				}
 			}

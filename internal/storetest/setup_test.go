@@ -76,6 +76,17 @@ func (b *bundle) connection(t *testing.T) *pgx.Conn {
 	return conn
 }
 
+// single returns a connection of its own, and one that a pool has lent.
+func (b *bundle) single(t *testing.T) map[string]taskstore.DB {
+	t.Helper()
+	lent, err := b.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lent.Release)
+	return map[string]taskstore.DB{"a connection": b.connection(t), "a pool's connection": lent}
+}
+
 // begin starts a transaction at that isolation level, which ends with the test at the latest.
 func (b *bundle) begin(t *testing.T, level pgx.TxIsoLevel) pgx.Tx {
 	t.Helper()

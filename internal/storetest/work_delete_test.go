@@ -184,6 +184,51 @@ func TestDeleteFinishedBesideRetry(t *testing.T) {
 	}
 }
 
+// Whoever changes the tasks that are about to be deleted, those behind them have their turn in the same call.
+func TestDeleteFinishedDeletesAllItMay(t *testing.T) {
+	t.Parallel()
+	for name, interfere := range map[string]string{
+		"one is retried": `UPDATE tasks SET status = 0, updated_at = updated_at + 1 WHERE id = 2`,
+		"all are gone":   `DELETE FROM tasks WHERE id <= 10`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.history(t, 900, taskstore.Failed, longAgo)
+			tx := b.begin(t, pgx.ReadCommitted)
+			if _, err := tx.Exec(t.Context(), interfere); err != nil {
+				t.Fatal(err)
+			}
+			done := start(func() error {
+				n, err := b.store.DeleteFinished(t.Context(), cutoff, 10)
+				if n != 10 {
+					t.Errorf("deleted %d, want 10", n)
+				}
+				return err
+			})
+			b.waitForBlocked(t, 1)
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Rows that a trigger of somebody's protects stay, and do not keep the call from its end.
+func TestDeleteFinishedPassesByProtectedRows(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.history(t, 1500, taskstore.Completed, longAgo)
+	b.exec(t, `CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`)
+	b.exec(t, `CREATE TRIGGER keep BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.id % 500 = 0) EXECUTE FUNCTION keep()`)
+	deleteFinished(t, b.store, 2000, 1497)
+	wantIDs(t, "left", remaining(t, b), 500, 1000, 1500)
+	deleteFinished(t, b.store, 2000, 0)
+}
+
 // Its transactions are short: what was deleted before an error stays deleted, and is said.
 func TestDeleteFinishedCountsUpToAnError(t *testing.T) {
 	t.Parallel()
@@ -216,6 +261,22 @@ func TestDeleteFinishedInATransaction(t *testing.T) {
 	wantIDs(t, "left", remaining(t, b), 1, 2, 3, 4, 5)
 	deleteFinished(t, b.store, 2, 2)
 	wantIDs(t, "left", remaining(t, b), 3, 4, 5)
+
+	// The same where the caller sends BEGIN by hand.
+	for name, db := range b.single(t) {
+		s := taskstore.New(db)
+		if _, err := db.Exec(t.Context(), "BEGIN"); err != nil {
+			t.Fatal(err)
+		}
+		deleteFinished(t, s, 10, 3)
+		if _, err := db.Exec(t.Context(), "ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.DeleteFinished(t.Context(), cutoff, 1); n != 1 || err != nil {
+			t.Errorf("%s: after a rollback deleted %d, %v; want 1", name, n, err)
+		}
+		b.history(t, 1, taskstore.Completed, longAgo)
+	}
 }
 
 func TestBacklog(t *testing.T) {

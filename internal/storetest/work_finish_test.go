@@ -199,3 +199,46 @@ func TestFinishInATransaction(t *testing.T) {
 		})
 	}
 }
+
+// A worker that lost a task and claimed it again has it at two versions. Only the later one is a lease, in
+// whichever order they come.
+func TestATaskAtTwoVersions(t *testing.T) {
+	t.Parallel()
+	for name, f := range finishes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.createMany(t, 2)
+			other := claim(t, b.store, 2)
+			late := other[0]
+			if _, err := b.store.RequeueStale(t.Context(), 0, 1); err != nil {
+				t.Fatal(err)
+			}
+			live := claim(t, b.store, 1)[0]
+			if live.ID != late.ID {
+				t.Fatalf("claimed %d again, want %d", live.ID, late.ID)
+			}
+			for _, lateFirst := range []bool{true, false} {
+				tasks := []taskstore.Task{live, other[1], late, live}
+				if lateFirst {
+					tasks[0], tasks[2] = late, live
+				}
+				before := slices.Clone(tasks)
+				wantConflict(t, b.store.Heartbeat(t.Context(), tasks), late.ID)
+				for i, task := range tasks {
+					if renewed := task.UpdatedAt > before[i].UpdatedAt; renewed != (before[i] != late) {
+						t.Errorf("heartbeat: %+v became %+v", before[i], task)
+					}
+				}
+				other[1], live = tasks[1], tasks[3]
+			}
+			wantConflict(t, f.end(b.store, t.Context(), late), late.ID)
+			wantConflict(t, f.end(b.store, t.Context(), late, live, other[1]), late.ID)
+			for _, row := range stored(t, b.pool) {
+				if row.Status != f.to {
+					t.Errorf("stored %+v, want it %s", row, f.to)
+				}
+			}
+		})
+	}
+}
