@@ -29,10 +29,13 @@ func main() {
 	flag.IntVar(&o.conns, "conns", 16, "the size of each peer's pool")
 	flag.BoolVar(&o.quick, "quick", false, "a look in about a minute: one round, fewer rows")
 	flag.BoolVar(&o.scale, "scale", false, "claim latency in tables of 10 thousand to 10 million rows, and nothing else")
-	flag.StringVar(&o.json, "json", "results.json", "write the results to this file")
+	flag.StringVar(&o.json, "json", "", "write the results to this file (default results.json, with -scale scale.json)")
 	flag.StringVar(&o.svg, "svg", "../docs/bench", "draw the charts into this directory")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the client to this file")
 	flag.Parse()
+	if o.json == "" {
+		o.json = map[bool]string{false: "results.json", true: "scale.json"}[o.scale]
+	}
 	if err := bench(ctx, o); err != nil {
 		log.Fatal(err)
 	}

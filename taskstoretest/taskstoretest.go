@@ -13,7 +13,8 @@
 // The server is the one that TASKSTORE_TEST_DATABASE_URL names (its user needs the right to create
 // databases), else a private one from server binaries on this machine, else a Docker container of
 // TASKSTORE_TEST_POSTGRES_IMAGE. TASKSTORE_TEST_POSTGRES=url, local or docker forces one of these. What
-// was started ends with the test binary.
+// was started ends with the test binary. A private server keeps its files in TMPDIR, if that is set, else in
+// memory (/dev/shm) where there are 8 GiB of it, else in /tmp.
 //
 // A test that fails on a server of yours leaves its database there for a day and logs its URL. What killed test
 // binaries left on it is removed after a day, too.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // CreateDatabase creates an empty database in UTF-8. drop removes it again, whoever is still
@@ -72,12 +73,23 @@ func (s *Server) DatabaseURL(name string) (string, error) {
 	return u.String(), nil
 }
 
+// maintainers bounds the connections that create and drop databases.
+const maintainers = 4
+
+// exec runs sql on the maintenance database, by one of a few connections that are kept: to make one takes about
+// as long as a database.
 func (s *Server) exec(ctx context.Context, sql string) error {
-	conn, err := pgx.Connect(ctx, s.URL)
-	if err != nil {
-		return err
+	s.once.Do(func() {
+		config, err := pgxpool.ParseConfig(s.URL)
+		if err == nil {
+			config.MaxConns, config.MinConns = maintainers, 0
+			s.maintenance, err = pgxpool.NewWithConfig(context.Background(), config)
+		}
+		s.err = err
+	})
+	if s.err != nil {
+		return s.err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, sql)
+	_, err := s.maintenance.Exec(ctx, sql)
 	return err
 }

@@ -49,7 +49,7 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 	}
 
 	args := append([]string{"-c", supervise, "taskstore-postgres", bin, settings},
-		directories(os.TempDir(), "taskstore-postgres-"+rand.Text()[:10])...)
+		directories(bases(o.durable), "taskstore-postgres-"+rand.Text()[:10])...)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", args...)
 	cmd.Dir = "/" // ours may be closed to the server's user
 	cmd.Env = serverEnv()
@@ -106,11 +106,21 @@ func ready(stdout io.Reader) (string, error) {
 	return "", errors.New("did not start:\n" + strings.Join(said, "\n"))
 }
 
-// directories returns where the cluster may lie, best first: the second serves where the first's
+// bases returns the directories in which a cluster may lie, best first: TMPDIR, if it is set; memory, if there
+// is plenty of it and nothing has to outlive the machine.
+func bases(durable bool) []string {
+	list := []string{os.TempDir(), "/tmp"}
+	if memory := inMemory(); memory != "" && os.Getenv("TMPDIR") == "" && !durable {
+		list = append([]string{memory}, list...)
+	}
+	return list
+}
+
+// directories returns where the cluster may lie, best first: a later one serves where an earlier one's
 // name is too long for a socket, or where the server's user may not enter it.
-func directories(tmp, name string) []string {
+func directories(bases []string, name string) []string {
 	var dirs []string
-	for _, base := range []string{tmp, "/tmp"} {
+	for _, base := range bases {
 		dir := filepath.Join(base, name)
 		if len(filepath.Join(dir, ".s.PGSQL.5432")) <= maxSocketPath {
 			dirs = append(dirs, dir)

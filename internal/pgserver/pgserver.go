@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // DefaultImage is the Docker image that runs where TASKSTORE_TEST_POSTGRES_IMAGE is not set.
@@ -38,6 +39,10 @@ type Server struct {
 	Source string
 
 	stop func() error
+
+	once        sync.Once
+	maintenance *pgxpool.Pool
+	err         error
 }
 
 // Close stops the server if Start started it, and removes all it left on the disk. Further calls
@@ -49,6 +54,7 @@ type Option func(*options)
 
 type options struct {
 	settings [][2]string
+	durable  bool
 }
 
 // Setting gives the server a configuration parameter, such as Setting("shared_buffers", "512MB").
@@ -61,6 +67,7 @@ func Setting(name, value string) Option {
 // for the disk, which no test can see unless the machine itself fails.
 func Durable() Option {
 	return func(o *options) {
+		o.durable = true
 		o.settings = append(o.settings, [2]string{"fsync", "on"}, [2]string{"full_page_writes", "on"})
 	}
 }
