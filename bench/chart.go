@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -156,6 +157,10 @@ func scaleChart(rep *report) string {
 	for _, rows := range []float64{1e4, 1e5, 1e6, 1e7} {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(rows), top+height+20, thousands(rows))
 	}
+	// From the top down, so that names of lines that end close together do not cover each other.
+	end := func(label string) point { return lines[label][len(lines[label])-1] }
+	slices.SortFunc(labels, func(a, b string) int { return cmp.Compare(end(b).ms, end(a).ms) })
+	free := 0.0
 	for _, label := range labels {
 		color, path := "#8c959f", ""
 		if label == ours {
@@ -164,9 +169,9 @@ func scaleChart(rep *report) string {
 		for i, p := range lines[label] {
 			path += fmt.Sprintf("%s%.1f %.1f", cmp.Or(map[bool]string{true: "M"}[i == 0], "L"), x(p.rows), y(p.ms))
 		}
-		last := lines[label][len(lines[label])-1]
+		free = max(free+15, y(end(label).ms)+4)
 		fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%.1f" y="%.1f">%s</text>`+"\n",
-			path, color, x(last.rows)+8, y(last.ms)+4, html.EscapeString(label))
+			path, color, x(end(label).rows)+8, free, html.EscapeString(label))
 	}
 	return frame("Time of a claim by rows in the table (p50)", left+width+110, top+height+36, b.String())
 }

@@ -31,6 +31,7 @@ func main() {
 	flag.BoolVar(&o.scale, "scale", false, "claim latency in tables of 10 thousand to 10 million rows, and nothing else")
 	flag.StringVar(&o.json, "json", "", "write the results to this file (default results.json, with -scale scale.json)")
 	flag.StringVar(&o.svg, "svg", "../docs/bench", "draw the charts into this directory")
+	flag.StringVar(&o.redraw, "redraw", "", "measure nothing: draw the charts of this file of results")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the client to this file")
 	flag.Parse()
 	if o.json == "" {
@@ -42,10 +43,10 @@ func main() {
 }
 
 type options struct {
-	run, peers, json, svg, profile string
-	rounds, conns                  int
-	seconds                        float64
-	quick, scale                   bool
+	run, peers, json, svg, redraw, profile string
+	rounds, conns                          int
+	seconds                                float64
+	quick, scale                           bool
 }
 
 func bench(ctx context.Context, o options) error {
@@ -59,6 +60,9 @@ func bench(ctx context.Context, o options) error {
 	label, err := regexp.Compile(o.peers)
 	if err != nil {
 		return err
+	}
+	if o.redraw != "" {
+		return redraw(o)
 	}
 	server, err := startServer(ctx)
 	if err != nil {

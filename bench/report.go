@@ -107,3 +107,15 @@ func (rep *report) save(o options) error {
 	}
 	return draw(rep, o.svg)
 }
+
+func redraw(o options) error {
+	data, err := os.ReadFile(o.redraw)
+	if err != nil {
+		return err
+	}
+	var rep report
+	if err := json.Unmarshal(data, &rep); err != nil {
+		return fmt.Errorf("%s: %w", o.redraw, err)
+	}
+	return draw(&rep, o.svg)
+}
