@@ -69,14 +69,14 @@ func TestPagesOfABatchWithNothingPending(t *testing.T) {
 		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 		SELECT 8, 8, 8, 8, 8, '' FROM generate_series(1, $1::integer)`, rows)
 	b.exec(t, "VACUUM (ANALYZE) tasks")
-	tempted := newMeter(t, b.pool, customPlan).explain(`SELECT id FROM tasks
+	tempted := newMeter(t, b, customPlan).explain(`SELECT id FROM tasks
 		WHERE integration_id = $1 AND client_id = $2 AND template_id = $3 AND status = 0 ORDER BY id LIMIT $4`,
 		busy.IntegrationID, busy.ClientID, busy.TemplateID, claimed)
 	if tempted.pages < 10*most {
 		t.Errorf("a query that orders by id alone touches %d pages: nothing here could fail", tempted.pages)
 	}
 	for _, planMode := range []string{customPlan, genericPlan} {
-		m := newMeter(t, b.pool, planMode)
+		m := newMeter(t, b, planMode)
 		for name, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithOptimisticClaims()}} {
 			s := taskstore.New(m, opts...)
 			ts, err := s.ClaimBatch(t.Context(), busy, claimed)
@@ -112,7 +112,7 @@ func measureWork(t *testing.T, b *bundle, name string) map[string]workCost {
 	for _, planMode := range []string{customPlan, genericPlan} {
 		b.pending(t, 5000)
 		b.exec(t, "ANALYZE tasks")
-		m := newMeter(t, b.pool, planMode)
+		m := newMeter(t, b, planMode)
 		store := taskstore.New(m)
 		var cost workCost
 		if _, err := store.Claim(t.Context(), claimed); err != nil {

@@ -16,7 +16,7 @@ func TestPagesOfDeleteFinished(t *testing.T) {
 			const calls, limit = 30, 1000
 			b := setup(t)
 			afresh := func() int64 { // of a Store that knows nothing, on a table without old tasks
-				m := newMeter(t, b.pool, planMode)
+				m := newMeter(t, b, planMode)
 				return m.of(func() { deleteFinished(t, taskstore.New(m), limit, 0) })
 			}
 			b.pending(t, 2*limit)
@@ -26,7 +26,7 @@ func TestPagesOfDeleteFinished(t *testing.T) {
 			b.finished(t, calls*limit)
 			b.pending(t, 2*limit)
 			b.holdSnapshot(t)
-			m := newMeter(t, b.pool, planMode)
+			m := newMeter(t, b, planMode)
 			store := taskstore.New(m)
 
 			var first, last int64

@@ -36,9 +36,11 @@ const (
 	genericPlan = "force_generic_plan"
 )
 
-func newMeter(t *testing.T, pool *pgxpool.Pool, planMode string) *meter {
+// newMeter connects as services do, whatever TASKSTORE_TEST_PGBOUNCER_MODE says: how a statement is sent decides
+// how it is planned.
+func newMeter(t *testing.T, b *bundle, planMode string) *meter {
 	t.Helper()
-	return &meter{Pool: pool, t: t, planMode: planMode}
+	return &meter{Pool: b.connect(t, func(*pgxpool.Config) {}), t: t, planMode: planMode}
 }
 
 func (m *meter) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {

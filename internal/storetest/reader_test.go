@@ -116,6 +116,8 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of the whole process
 	b := setup(t)
 	b.createMany(t, 100)
+	pool := b.connect(t, func(*pgxpool.Config) {}) // pgx's own defaults
+	store := taskstore.New(pool)
 	scan := func(row pgx.Row) (task taskstore.Task, err error) {
 		err = row.Scan(&task.ID, &task.IntegrationID, &task.UserID, &task.ClientID, &task.AccountID, &task.TemplateID,
 			&task.Argument, &task.Status, &task.CreatedAt, &task.UpdatedAt)
@@ -130,11 +132,11 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of th
 		})
 	}
 	list := allocs(func() error {
-		_, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{})
+		_, err := store.List(t.Context(), taskstore.Filter{}, taskstore.Page{})
 		return err
 	})
 	listByHand := allocs(func() error {
-		rows, err := b.pool.Query(t.Context(), "SELECT * FROM tasks ORDER BY id DESC LIMIT $1", 100)
+		rows, err := pool.Query(t.Context(), "SELECT * FROM tasks ORDER BY id DESC LIMIT $1", 100)
 		if err != nil {
 			return err
 		}
@@ -155,11 +157,11 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of th
 		t.Errorf("a list of 100 allocates %v times, by hand %v times", list, listByHand)
 	}
 	get := allocs(func() error {
-		_, err := b.store.Get(t.Context(), 1)
+		_, err := store.Get(t.Context(), 1)
 		return err
 	})
 	getByHand := allocs(func() error {
-		_, err := scan(b.pool.QueryRow(t.Context(), "SELECT * FROM tasks WHERE id = $1", int64(1)))
+		_, err := scan(pool.QueryRow(t.Context(), "SELECT * FROM tasks WHERE id = $1", int64(1)))
 		return err
 	})
 	if get > getByHand {
