@@ -9,7 +9,10 @@ import (
 	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
-// Task is a row of the tasks table. Its JSON has the column names, with status and times as integers.
+// Task is a row of the tasks table, with the fields ID, IntegrationID, UserID, ClientID, AccountID and
+// TemplateID (int64), Argument (string), Status ([Status]), CreatedAt and UpdatedAt ([Millis]); see
+// `go doc github.com/tasklane/tasks/dbgen Task`. Its JSON has the column names, with status and times as
+// integers.
 //
 // A Task that was read is also a token: UpdatedAt is the row's version, and a write that presents it
 // succeeds only if nobody has changed the row since.
@@ -28,7 +31,8 @@ type Batch struct {
 	IntegrationID, ClientID, TemplateID int64
 }
 
-// Status says where a task is in its life.
+// Status says where a task is in its life: [Pending], [Processing], [Completed] or [Failed], 0 to 3 in the
+// table. Its methods are String, in lower case, and Valid.
 type Status = tasktype.Status
 
 // A task goes from Pending through Processing to Completed or Failed.
@@ -39,7 +43,8 @@ const (
 	Failed     = tasktype.Failed
 )
 
-// Millis is a time in Unix epoch milliseconds, as the table stores it.
+// Millis is a time in Unix epoch milliseconds, as the table stores it. Its method Time returns it as a UTC
+// time.Time; [MillisOf] goes the other way.
 type Millis = tasktype.Millis
 
 // MillisOf returns t in milliseconds, rounded down.

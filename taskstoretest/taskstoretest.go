@@ -19,7 +19,8 @@
 // A test that fails on a server of yours leaves its database there for a day and logs its URL. What killed test
 // binaries left on it is removed after a day, too.
 //
-// The package brings goose and dockertest into the go.sum of a module that imports it; package taskstore alone does not.
+// The package brings goose, dockertest and what they need into the go.mod and go.sum of a module that imports it;
+// package taskstore alone does not.
 package taskstoretest
 
 import (

@@ -77,27 +77,32 @@ func (a *app) usage(root *cobra.Command, err error) *migrate.Error {
 	}
 	message, _, _ := strings.Cut(err.Error(), "\n")
 	failure := &migrate.Error{Code: migrate.ExitUsage, Message: message, Hint: "see `taskmigrate --help`", Err: err}
-	if meant := suggestion(root, message); meant != "" {
-		failure.Hint = "did you mean " + meant + "?"
+	if hint := suggestion(root, message); hint != "" {
+		failure.Hint = hint
 	}
 	return failure
 }
 
-// suggestion finds the command or flag that a mistyped one resembles.
+// suggestion is a hint at the command or flag that a mistyped one resembles, or at the command that has the flag.
 func suggestion(root *cobra.Command, message string) string {
 	if _, rest, ok := strings.Cut(message, "unknown flag: --"); ok {
 		flags := &cobra.Command{SuggestionsMinimumDistance: 2}
 		for _, name := range flagNames(root) {
 			flags.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
 		}
+		for _, cmd := range root.Commands() {
+			if cmd.LocalNonPersistentFlags().Lookup(rest) != nil {
+				return fmt.Sprintf("--%s is a flag of `%s`", rest, cmd.CommandPath())
+			}
+		}
 		if near := flags.SuggestionsFor(rest); len(near) > 0 {
-			return "--" + near[0]
+			return "did you mean --" + near[0] + "?"
 		}
 	}
 	if _, rest, ok := strings.Cut(message, `unknown command "`); ok {
 		typed, _, _ := strings.Cut(rest, `"`)
 		if near := root.SuggestionsFor(typed); len(near) > 0 {
-			return near[0]
+			return "did you mean " + near[0] + "?"
 		}
 	}
 	return ""

@@ -47,6 +47,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SuggestionsMinimumDistance = 2
 	a.persistentFlags(root.PersistentFlags())
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
 		a.adoptCommand(), a.verifyCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
@@ -62,12 +63,16 @@ func (a *app) upCommand() *cobra.Command {
 		Short: "Apply what is pending; safe while other runners and writers are live",
 		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
-			list, err := m.Up(ctx, to)
+			last, err := lastVersion(to)
+			if err != nil {
+				return err
+			}
+			list, err := m.Up(ctx, last)
 			a.report.migrated(list)
 			return err
 		}),
 	}
-	toFlag(cmd, &to, "last version to apply (default: the newest)")
+	toFlag(cmd, &to, newest, "last version to apply (default: the newest)")
 	return cmd
 }
 
@@ -86,15 +91,30 @@ func (a *app) downCommand() *cobra.Command {
 			return err
 		}),
 	}
-	toFlag(cmd, &opts.To, "version that stays applied; 0 rolls back everything")
+	toFlag(cmd, &opts.To, 0, "version that stays applied; 0 rolls back everything")
 	cmd.Flags().StringVar(&opts.Confirm, "confirm", "", "name of the database, instead of being asked for it")
 	cmd.Flags().BoolVar(&opts.AllowDataLoss, "allow-data-loss", false, "also run what drops or deletes data")
 	_ = cmd.MarkFlagRequired("to")
 	return cmd
 }
 
-func toFlag(cmd *cobra.Command, to *int64, usage string) {
-	cmd.Flags().Int64Var(to, "to", 0, usage)
+// newest is --to of up and plan where nobody gave it.
+const newest = -1
+
+// lastVersion is --to as package migrate takes it, where 0 is the newest.
+func lastVersion(to int64) (int64, error) {
+	switch {
+	case to == newest:
+		return 0, nil
+	case to < 1:
+		return 0, usagef("--to takes a version from 1 on; `taskmigrate down --to 0` rolls back everything")
+	}
+	return to, nil
+}
+
+func toFlag(cmd *cobra.Command, to *int64, value int64, usage string) {
+	cmd.Flags().Int64Var(to, "to", value, usage)
+	cmd.Flags().Lookup("to").DefValue = "0" // which the help leaves out: the usage says it
 	_ = cmd.RegisterFlagCompletionFunc("to", completeVersions)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,11 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Print what up would send, with its locks; changes nothing",
 		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
-			p, list, err := m.Plan(ctx, to)
+			last, err := lastVersion(to)
+			if err != nil {
+				return err
+			}
+			p, list, err := m.Plan(ctx, last)
 			a.report.add(list)
 			if err == nil {
 				a.report.Plan = newPlan(p)
@@ -23,7 +28,7 @@ func (a *app) planCommand() *cobra.Command {
 			return err
 		}),
 	}
-	toFlag(cmd, &to, "last version to plan (default: the newest)")
+	toFlag(cmd, &to, newest, "last version to plan (default: the newest)")
 	return cmd
 }
 
@@ -67,7 +72,19 @@ func (a *app) verifyCommand() *cobra.Command {
 			list, findings, err := m.Verify(ctx)
 			a.report.add(list)
 			a.report.found(findings)
+			if n := len(list) - countState(list, migrate.StatePending); err == nil && n > 0 {
+				a.report.after = fmt.Sprintf("as it should be with %d of %d migrations applied\n", n, len(list))
+			}
 			return err
 		}),
 	}
+}
+
+func countState(list []migrate.Migration, state string) (n int) {
+	for _, m := range list {
+		if m.State == state {
+			n++
+		}
+	}
+	return n
 }

@@ -43,7 +43,11 @@ func (p *plan) writeText(w io.Writer) {
 	if p.Rows >= 0 {
 		rows = fmt.Sprintf("about %d rows", p.Rows)
 	}
-	fmt.Fprintf(w, "-- tasks: %s, %.1f MB with its indexes\n", rows, float64(p.Bytes)/1e6)
+	if p.Bytes > 0 {
+		fmt.Fprintf(w, "-- tasks: %s, %.1f MB with its indexes\n", rows, float64(p.Bytes)/1e6)
+	} else {
+		fmt.Fprintln(w, "-- tasks: no table yet")
+	}
 	fmt.Fprintf(w, "-- one run at a time: the session holds the advisory lock %d throughout\n", migrate.RunLockID)
 	for _, who := range p.InTheWay {
 		fmt.Fprintf(w, "-- in the way now: %s\n", who)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -86,6 +87,10 @@ func (r *report) listed(list []migrate.Migration) {
 // migrated reports what a run changed. A run that had nothing to do is quiet.
 func (r *report) migrated(list []migrate.Migration) {
 	r.add(list)
+	if slices.ContainsFunc(list, func(m migrate.Migration) bool { return m.Duration > 0 && m.State == migrate.StatePending }) {
+		list = slices.Clone(list)
+		slices.Reverse(list) // rolled back, the newest first
+	}
 	r.text += table(func(w io.Writer) {
 		for _, m := range list {
 			if m.Duration == 0 {

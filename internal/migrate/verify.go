@@ -55,7 +55,11 @@ func compare(expected, live []catalog.Item) []catalog.Difference {
 // unmanaged judges a database in which no migration is recorded.
 func unmanaged(live []catalog.Item) []Finding {
 	if len(live) == 0 {
-		return nil
+		return []Finding{{
+			Kind: catalog.Table, Object: "tasks", Severity: SeverityNote,
+			Expected: "a migrated table", Actual: "no table, and no migration applied",
+			Cause: "nothing to compare; is this the right database?",
+		}}
 	}
 	return []Finding{{
 		Kind: catalog.Table, Object: "tasks", Severity: SeverityBlock,
