@@ -53,6 +53,10 @@ type flight struct {
 // do runs one call. A caller whose context ends returns at once, whatever becomes of the others; as
 // when it is alone, its write may then have happened or not.
 func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
+	if err := ctx.Err(); err != nil {
+		var zero Out
+		return zero, err
+	}
 	g.mu.Lock()
 	if !g.busy {
 		g.busy = true
@@ -108,10 +112,11 @@ func (g *group[In, Out]) leave(c *call[In, Out]) {
 	}
 }
 
-// next sends off those who have gathered.
+// next sends off those who have gathered and not given up.
 func (g *group[In, Out]) next() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.waiting = slices.DeleteFunc(g.waiting, func(c *call[In, Out]) bool { return c.ctx.Err() != nil })
 	n := min(len(g.waiting), maxShared)
 	if n == 0 {
 		g.busy = false
