@@ -296,8 +296,8 @@ func (q *Queries) ListPending(ctx context.Context, last int64, maxRows int32) ([
 const listPendingByBatch = `-- name: ListPendingByBatch :many
 SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
 WHERE integration_id = $1 AND client_id = $2 AND template_id = $3
-    AND status = 0 AND id <= $4
-ORDER BY id DESC NULLS LAST
+    AND status = 0 AND id + 0 <= $4::bigint
+ORDER BY id + 0 DESC
 LIMIT $5::integer
 `
 
@@ -310,7 +310,7 @@ type ListPendingByBatchParams struct {
 }
 
 // idx_tasks_pending_batch, read backwards: independent of the batch's finished tasks and of other batches.
-// The literal lets the planner use it, and the order leaves it no other: see ClaimBatch.
+// The literal lets the planner use it, and id + 0 leaves it no other: see ClaimBatch.
 func (q *Queries) ListPendingByBatch(ctx context.Context, arg ListPendingByBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, listPendingByBatch,
 		arg.IntegrationID,

@@ -18,8 +18,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $1 AND old.client_id = $2 AND old.template_id = $3
-        AND old.status = 0 AND old.id >= $4
-    ORDER BY old.id NULLS FIRST
+        AND old.status = 0 AND old.id + 0 >= $4::bigint
+    ORDER BY old.id + 0
     LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
@@ -33,9 +33,8 @@ type ClaimBatchParams struct {
 	MaxRows       int32 `json:"max_rows"`
 }
 
-// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, which alone is in this order: no id is
-// NULL, but with a plain ORDER BY id the planner may look for a frequent batch in idx_tasks_pending, and
-// pass by the pending tasks of all others.
+// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
+// the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 func (q *Queries) ClaimBatch(ctx context.Context, arg ClaimBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimBatch,
 		arg.IntegrationID,
@@ -80,8 +79,8 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $1 AND old.client_id = $2 AND old.template_id = $3
-        AND old.status = 0 AND old.id >= $4
-    ORDER BY old.id NULLS FIRST
+        AND old.status = 0 AND old.id + 0 >= $4::bigint
+    ORDER BY old.id + 0
     LIMIT $5::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `

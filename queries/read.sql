@@ -80,11 +80,11 @@ LIMIT @max_rows::integer;
 
 -- name: ListPendingByBatch :many
 -- idx_tasks_pending_batch, read backwards: independent of the batch's finished tasks and of other batches.
--- The literal lets the planner use it, and the order leaves it no other: see ClaimBatch.
+-- The literal lets the planner use it, and id + 0 leaves it no other: see ClaimBatch.
 SELECT * FROM tasks
 WHERE integration_id = @integration_id AND client_id = @client_id AND template_id = @template_id
-    AND status = 0 AND id <= @last
-ORDER BY id DESC NULLS LAST
+    AND status = 0 AND id + 0 <= @last::bigint
+ORDER BY id + 0 DESC
 LIMIT @max_rows::integer;
 
 -- name: ListTasks :many

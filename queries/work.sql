@@ -1,15 +1,14 @@
 -- name: ClaimBatch :many
--- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, which alone is in this order: no id is
--- NULL, but with a plain ORDER BY id the planner may look for a frequent batch in idx_tasks_pending, and
--- pass by the pending tasks of all others.
+-- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
+-- the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND old.status = 0 AND old.id >= @first
-    ORDER BY old.id NULLS FIRST
+        AND old.status = 0 AND old.id + 0 >= @first::bigint
+    ORDER BY old.id + 0
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING *;
@@ -24,8 +23,8 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND old.status = 0 AND old.id >= @first
-    ORDER BY old.id NULLS FIRST
+        AND old.status = 0 AND old.id + 0 >= @first::bigint
+    ORDER BY old.id + 0
     LIMIT @max_rows::integer))
 RETURNING *;
 

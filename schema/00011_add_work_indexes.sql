@@ -1,8 +1,9 @@
 -- What workers need and the document does not have: pending tasks in order of age, of all and of one
 -- batch. Partial, so that finished tasks cost a claim nothing. A query must carry the literal
 -- `status = 0` for the planner to use them. Neither mentions updated_at: an index that does would
--- make every heartbeat rewrite all indexes. No id is NULL: NULLS FIRST is for the planner, to which it
--- makes an order that no other index has, so that a batch's tasks are not looked for among all.
+-- make every heartbeat rewrite all indexes. `id + 0` is for the planner: no other index serves a bound or an
+-- order on it, so that a batch's tasks are not looked for among all, and as an expression it has statistics of
+-- its own, of pending tasks alone.
 --
 -- Each step can be repeated and none blocks a read or a write, so that the file may stop anywhere and
 -- be run again. IF NOT EXISTS alone would take the INVALID index that an interrupted build leaves
@@ -50,11 +51,11 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_batch_invalid;
-CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_batch ON tasks (integration_id, client_id, template_id, id NULLS FIRST) WHERE status = 0;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_batch ON tasks (integration_id, client_id, template_id, (id + 0)) WHERE status = 0;
 -- +goose StatementBegin
 DO $$ -- lock: ACCESS SHARE on the catalog
 DECLARE
-    wanted CONSTANT text := 'btree (integration_id, client_id, template_id, id NULLS FIRST) WHERE (status = 0)';
+    wanted CONSTANT text := 'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)';
     actual text;
 BEGIN
     SELECT regexp_replace(pg_get_indexdef(indexrelid), '^.* USING | WITH \([^)]*\)', '', 'g') INTO actual

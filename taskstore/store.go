@@ -32,11 +32,11 @@ type Store struct {
 	db          DB
 	q           *dbgen.Queries
 	inTx        bool
-	prepares    bool
+	prepares    bool // db prepares statements by name
 	log         *slog.Logger
 	optimistic  bool
-	groupCommit bool
-	alone       bool
+	groupCommit bool // of leases, too
+	alone       bool // no group commit at all
 	marks       *marks   // where pending tasks begin
 	swept       *sweeper // where DeleteFinished goes on
 	groups
@@ -78,7 +78,10 @@ func WithLogger(l *slog.Logger) Option {
 // pending tasks begin.
 func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
-	s := &Store{db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler), marks: newMarks(), swept: new(sweeper)}
+	s := &Store{
+		db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler),
+		marks: newMarks(), swept: new(sweeper),
+	}
 	s.groups = newGroups(s)
 	for _, opt := range opts {
 		opt(s)

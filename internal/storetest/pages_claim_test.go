@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/tasklane/tasks/taskstore"
@@ -123,6 +124,9 @@ func measureWork(t *testing.T, b *bundle, name string) map[string]workCost {
 		cost.claimBatch = steady(t, m, 3, func() ([]taskstore.Task, error) {
 			return store.ClaimBatch(t.Context(), busy, claimed)
 		})
+		if plan := m.last().plan; !strings.Contains(plan, `"idx_tasks_pending_batch"`) || strings.Contains(plan, `"Sort"`) {
+			t.Errorf("%s, %s: a claim of a batch does not read its own index in its order: %s", name, planMode, plan)
+		}
 		page := taskstore.Page{Limit: listed}
 		ts, err := store.List(t.Context(), taskstore.ByBatch(busy).WithStatus(taskstore.Pending), page)
 		if err != nil || len(ts) != listed {
