@@ -35,8 +35,8 @@ type Store struct {
 	prepares    bool // db prepares statements by name
 	log         *slog.Logger
 	optimistic  bool
-	groupCommit bool // of leases, too
-	alone       bool // no group commit at all
+	groupCommit bool     // of leases, too
+	alone       bool     // no group commit at all
 	marks       *marks   // where pending tasks begin
 	swept       *sweeper // where DeleteFinished goes on
 	groups
