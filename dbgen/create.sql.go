@@ -7,8 +7,6 @@ package dbgen
 
 import (
 	"context"
-
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
 type CopyTasksParams struct {
@@ -37,10 +35,10 @@ type CreateTaskParams struct {
 }
 
 type CreateTaskRow struct {
-	ID        int64           `json:"id"`
-	Status    tasktype.Status `json:"status"`
-	CreatedAt tasktype.Millis `json:"created_at"`
-	UpdatedAt tasktype.Millis `json:"updated_at"`
+	ID        int64  `json:"id"`
+	Status    Status `json:"status"`
+	CreatedAt Millis `json:"created_at"`
+	UpdatedAt Millis `json:"updated_at"`
 }
 
 // The table's defaults give the id, the status and both times.
@@ -90,10 +88,10 @@ type CreateTasksParams struct {
 }
 
 type CreateTasksRow struct {
-	ID        int64           `json:"id"`
-	Status    tasktype.Status `json:"status"`
-	CreatedAt tasktype.Millis `json:"created_at"`
-	UpdatedAt tasktype.Millis `json:"updated_at"`
+	ID        int64  `json:"id"`
+	Status    Status `json:"status"`
+	CreatedAt Millis `json:"created_at"`
+	UpdatedAt Millis `json:"updated_at"`
 }
 
 // A few rows in one statement and one round trip. Defaults are computed after the sort, so the ids

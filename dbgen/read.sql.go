@@ -7,8 +7,6 @@ package dbgen
 
 import (
 	"context"
-
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
 const countByStatus = `-- name: CountByStatus :many
@@ -16,8 +14,8 @@ SELECT status, count(*) AS tasks FROM tasks GROUP BY status
 `
 
 type CountByStatusRow struct {
-	Status tasktype.Status `json:"status"`
-	Tasks  int64           `json:"tasks"`
+	Status Status `json:"status"`
+	Tasks  int64  `json:"tasks"`
 }
 
 // One row a status that occurs; idx_status alone answers it where the table is well vacuumed.

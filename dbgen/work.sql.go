@@ -7,8 +7,6 @@ package dbgen
 
 import (
 	"context"
-
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
 const claimBatch = `-- name: ClaimBatch :many
@@ -276,8 +274,8 @@ RETURNING tasks.id, tasks.updated_at
 `
 
 type HeartbeatTasksRow struct {
-	ID        int64           `json:"id"`
-	UpdatedAt tasktype.Millis `json:"updated_at"`
+	ID        int64  `json:"id"`
+	UpdatedAt Millis `json:"updated_at"`
 }
 
 // Renews the leases that are still alive, as FinishTasks. Touches updated_at alone, which no index

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/tasklane/tasks/dbgen"
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
 // Task is a row of the tasks table, with the fields ID, IntegrationID, UserID, ClientID, AccountID and
@@ -33,22 +32,22 @@ type Batch struct {
 
 // Status says where a task is in its life: [Pending], [Processing], [Completed] or [Failed], 0 to 3 in the
 // table. Its methods are String, in lower case, and Valid.
-type Status = tasktype.Status
+type Status = dbgen.Status
 
 // A task goes from Pending through Processing to Completed or Failed.
 const (
-	Pending    = tasktype.Pending
-	Processing = tasktype.Processing
-	Completed  = tasktype.Completed
-	Failed     = tasktype.Failed
+	Pending    = dbgen.Pending
+	Processing = dbgen.Processing
+	Completed  = dbgen.Completed
+	Failed     = dbgen.Failed
 )
 
 // Millis is a time in Unix epoch milliseconds, as the table stores it. Its method Time returns it as a UTC
 // time.Time; [MillisOf] goes the other way.
-type Millis = tasktype.Millis
+type Millis = dbgen.Millis
 
 // MillisOf returns t in milliseconds, rounded down.
-func MillisOf(t time.Time) Millis { return tasktype.MillisOf(t) }
+func MillisOf(t time.Time) Millis { return dbgen.MillisOf(t) }
 
 // checkArgument refuses what PostgreSQL's text cannot hold, before anything is sent.
 func checkArgument(arg string) error {

@@ -91,7 +91,7 @@ func TestImportersCompilePgxAndNothingElse(t *testing.T) {
 	t.Parallel()
 	allowed := regexp.MustCompile(`^(` + strings.Join([]string{
 		`example\.com/importer`,
-		module + `/(taskstore|taskstore/tasktype|dbgen)`,
+		module + `/(taskstore|dbgen)`,
 		`github\.com/jackc/pgx/v5(/.*)?`,
 		`github\.com/jackc/(pgpassfile|pgservicefile|puddle/v2)(/.*)?`,
 		`golang\.org/x/(sync|text)(/.*)?`,
@@ -167,7 +167,7 @@ func TestTestsBesideTheStoreImportPgxAtMost(t *testing.T) {
 	t.Parallel()
 	out := goCommand(t, ".", "list", "-f", "{{range .TestImports}}{{.}}\n{{end}}{{range .XTestImports}}{{.}}\n{{end}}",
 		module+"/taskstore/...", module+"/dbgen")
-	allowed := regexp.MustCompile(`^(` + module + `/(taskstore|taskstore/tasktype|dbgen)|github\.com/jackc/pgx/v5(/.*)?)$`)
+	allowed := regexp.MustCompile(`^(` + module + `/(taskstore|dbgen)|github\.com/jackc/pgx/v5(/.*)?)$`)
 	for _, p := range strings.Fields(out) {
 		if strings.Contains(p, ".") && !allowed.MatchString(p) {
 			t.Errorf("a test beside the store imports %s", p)

@@ -1,4 +1,4 @@
-package tasktype
+package dbgen
 
 import (
 	"math"

@@ -1,7 +1,6 @@
-// Package tasktype holds the types of the columns that are more than a number. It is a leaf, so that
-// the generated code can name them; import package taskstore instead, which has them under the same
-// names.
-package tasktype
+// Package dbgen is what sqlc generates from queries and schema, and the types of its columns. It makes no promise to
+// importers: use package taskstore.
+package dbgen
 
 import (
 	"fmt"
@@ -12,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Status says where a task is in its life.
+// Status says where a task is in its life: [Pending], [Processing], [Completed] or [Failed].
 type Status int32
 
 // A task goes from Pending through Processing to Completed or Failed.
