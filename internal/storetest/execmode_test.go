@@ -37,7 +37,7 @@ func everyMethod(t *testing.T, b *bundle, pool *pgxpool.Pool) {
 	t.Helper()
 	for name, s := range map[string]*taskstore.Store{
 		"plain":      taskstore.New(pool),
-		"optimistic": taskstore.New(pool, taskstore.WithOptimisticClaims(), taskstore.WithGroupCommit()),
+		"optimistic": taskstore.New(pool, taskstore.WithCitus()),
 	} {
 		b.exec(t, `TRUNCATE tasks`)
 		creates(t, b, s)
@@ -214,7 +214,7 @@ func works(t *testing.T, b *bundle, s *taskstore.Store) {
 			t.Errorf("to %v: %v", to, end)
 		}
 	}
-	requeued, err := s.RequeueStale(t.Context(), 0, 10)
+	requeued, err := requeue(t.Context(), s, 10)
 	if err != nil || !slices.Equal(requeued, ids(batch)) {
 		t.Errorf("RequeueStale: %v, %v, want %v", requeued, err, ids(batch))
 	}

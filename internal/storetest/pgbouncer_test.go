@@ -71,7 +71,7 @@ func TestPgBouncerWorkersShareConnections(t *testing.T) {
 	for _, mode := range p.modes() {
 		b.exec(t, `TRUNCATE tasks`)
 		pool := p.pool(t, mode, workers)
-		s := taskstore.New(pool, taskstore.WithGroupCommit())
+		s := taskstore.New(pool)
 		var mu sync.Mutex
 		var worked []int64
 		var done []<-chan error

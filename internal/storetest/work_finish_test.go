@@ -211,7 +211,7 @@ func TestATaskAtTwoVersions(t *testing.T) {
 			b.createMany(t, 2)
 			other := claim(t, b.store, 2)
 			late := other[0]
-			if _, err := b.store.RequeueStale(t.Context(), 0, 1); err != nil {
+			if _, err := requeue(t.Context(), b.store, 1); err != nil {
 				t.Fatal(err)
 			}
 			live := claim(t, b.store, 1)[0]

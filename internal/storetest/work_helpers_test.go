@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tasklane/tasks/taskstore"
 )
@@ -13,7 +14,7 @@ import (
 func (b *bundle) stores() map[string]*taskstore.Store {
 	return map[string]*taskstore.Store{
 		"locking":    taskstore.New(b.pool),
-		"optimistic": taskstore.New(b.pool, taskstore.WithOptimisticClaims()),
+		"optimistic": taskstore.New(b.pool, taskstore.WithCitus()),
 	}
 }
 
@@ -103,4 +104,14 @@ func claimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) 
 		t.Fatalf("claimed %d tasks of the batch, want %d", len(ts), n)
 	}
 	return ts
+}
+
+// requeue requeues up to limit tasks that were silent for a millisecond, and tries until there are some.
+func requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error) {
+	for {
+		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Millisecond, limit)
+		if err != nil || len(ids) > 0 {
+			return ids, err
+		}
+	}
 }
