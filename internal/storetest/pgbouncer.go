@@ -19,26 +19,29 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/taskstore"
 )
 
-// pgbouncer is a PgBouncer of a test's own, in transaction mode in front of the test's database.
-type pgbouncer struct {
+// PgBouncer is a PgBouncer of a test's own, in transaction mode in front of the test's database.
+type PgBouncer struct {
 	url      string
 	prepares bool // it keeps track of prepared statements, as 1.21 and later can
 }
 
-// through starts a PgBouncer that has that many connections to the server for all its clients, and
+// Through starts a PgBouncer that has that many connections to the server for all its clients, and
 // keeps track of that many prepared statements if it can. It ends with the test, or with the test's
 // process, whichever is first.
-func (b *bundle) through(t *testing.T, servers, statements int) *pgbouncer {
+func (b *Bundle) Through(t *testing.T, servers, statements int) *PgBouncer {
 	t.Helper()
 	program, version := pgbouncerProgram(t)
 	settings := map[string]int{"default_pool_size": servers}
 	if version >= 1.21 {
 		settings["max_prepared_statements"] = statements
 	}
-	p := &pgbouncer{prepares: settings["max_prepared_statements"] > 0}
-	server, err := pgx.ParseConfig(b.url)
+	p := &PgBouncer{prepares: settings["max_prepared_statements"] > 0}
+	server, err := pgx.ParseConfig(b.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +85,10 @@ func (b *bundle) through(t *testing.T, servers, statements int) *pgbouncer {
 	return p
 }
 
-// mode is the URL with that default_query_exec_mode.
-func (p *pgbouncer) mode(mode string) string { return p.url + "&default_query_exec_mode=" + mode }
+// Mode is the URL with that default_query_exec_mode.
+func (p *PgBouncer) Mode(mode string) string { return p.url + "&default_query_exec_mode=" + mode }
 
-func (p *pgbouncer) wait(t *testing.T, log string) {
+func (p *PgBouncer) wait(t *testing.T, log string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -152,7 +155,7 @@ func pgbouncerProgram(t *testing.T) (path string, version float64) {
 	return path, version
 }
 
-// runAs is the user for PgBouncer when we are root, as whom it does not run: the one who may enter the
+// runAs is the user that PgBouncer runs as where we are root, because it refuses to run as root: the owner of the
 // directory of the server's socket, or nobody.
 func runAs(t *testing.T, host string) *syscall.Credential {
 	t.Helper()
@@ -175,4 +178,37 @@ func runAs(t *testing.T, host string) *syscall.Credential {
 	uid, _ := strconv.ParseUint(nobody.Uid, 10, 32) // numbers on every unix
 	gid, _ := strconv.ParseUint(nobody.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+// behindPgBouncer puts b's pool and store behind a PgBouncer, in that mode. What a test opens on b.URL goes to
+// the server itself.
+func (b *Bundle) behindPgBouncer(t *testing.T, mode string) {
+	t.Helper()
+	b.Pool = b.Through(t, 20, 100).Pool(t, mode, 40)
+	b.Store = taskstore.New(b.Pool)
+}
+
+// Pool opens a pool of clients of p.
+func (p *PgBouncer) Pool(t *testing.T, mode string, clients int32) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(p.Mode(mode))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = clients
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// Modes are the modes of pgx that work behind p.
+func (p *PgBouncer) Modes() []string {
+	modes := []string{"cache_describe", "exec", "simple_protocol"}
+	if p.prepares {
+		modes = append(modes, "cache_statement")
+	}
+	return modes
 }

@@ -4,7 +4,7 @@ package storetest
 
 import "testing"
 
-func (b *bundle) behindPgBouncer(t *testing.T, _ string) {
+func (b *Bundle) behindPgBouncer(t *testing.T, _ string) {
 	t.Helper()
 	t.Fatal("TASKSTORE_TEST_PGBOUNCER_MODE: PgBouncer is started on unix only")
 }

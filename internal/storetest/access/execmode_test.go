@@ -1,4 +1,4 @@
-package storetest
+package access
 
 import (
 	"slices"
@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -25,26 +26,26 @@ func TestEveryMethodInEveryExecMode(t *testing.T) {
 	for name, mode := range execModes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			pool := b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
+			b := storetest.Setup(t)
+			pool := b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
 			everyMethod(t, b, pool)
 		})
 	}
 }
 
 // everyMethod calls each method of a Store over pool and looks at what is stored by b's own connections.
-func everyMethod(t *testing.T, b *bundle, pool *pgxpool.Pool) {
+func everyMethod(t *testing.T, b *storetest.Bundle, pool *pgxpool.Pool) {
 	t.Helper()
 	for name, s := range map[string]*taskstore.Store{
 		"plain":      taskstore.New(pool),
 		"optimistic": taskstore.New(pool, taskstore.WithOptimisticClaims(), taskstore.WithGroupCommit()),
 	} {
-		b.exec(t, `TRUNCATE tasks`)
+		b.Exec(t, `TRUNCATE tasks`)
 		creates(t, b, s)
 		reads(t, b, s)
 		edits(t, b, s)
 		works(t, b, s)
-		b.exec(t, `TRUNCATE tasks`)
+		b.Exec(t, `TRUNCATE tasks`)
 		commits(t, b, s, pool)
 		if t.Failed() {
 			t.Fatalf("by the %s store", name)
@@ -52,43 +53,43 @@ func everyMethod(t *testing.T, b *bundle, pool *pgxpool.Pool) {
 	}
 }
 
-// creates leaves ten tasks by Create, newTask(0) to newTask(9), and 2 + 300 by CreateMany.
-func creates(t *testing.T, b *bundle, s *taskstore.Store) {
+// creates leaves ten tasks by Create, NewTask(0) to NewTask(9), and 2 + 300 by CreateMany.
+func creates(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	t.Helper()
 	for n := range 10 {
-		task, err := s.Create(t.Context(), newTask(n))
+		task, err := s.Create(t.Context(), storetest.NewTask(n))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if row := storedTask(t, b.pool, task.ID); row != task || input(row) != newTask(n) {
+		if row := storetest.StoredTask(t, b.Pool, task.ID); row != task || storetest.Input(row) != storetest.NewTask(n) {
 			t.Errorf("created %+v, stored %+v", task, row)
 		}
 	}
-	hard := newTasks(2)
+	hard := storetest.NewTasks(2)
 	hard[0].Argument = "{\"a\": \"O'Brien \\\\ $1 -- \u4e2d\u6587 \U0001f600\"}"
 	hard[1].IntegrationID, hard[1].UserID = -1<<63, 1<<63-1
-	for _, ts := range [][]taskstore.NewTask{hard, newTasks(300)} { // INSERT, COPY
+	for _, ts := range [][]taskstore.NewTask{hard, storetest.NewTasks(300)} { // INSERT, COPY
 		ids, err := s.CreateMany(t.Context(), ts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		rows := map[int64]taskstore.Task{}
-		for _, row := range stored(t, b.pool) {
+		for _, row := range storetest.Stored(t, b.Pool) {
 			rows[row.ID] = row
 		}
 		for i, id := range ids {
-			if input(rows[id]) != ts[i] {
+			if storetest.Input(rows[id]) != ts[i] {
 				t.Errorf("task %d of %d is stored as %+v", i, len(ts), rows[id])
 			}
 		}
 	}
 }
 
-func reads(t *testing.T, b *bundle, s *taskstore.Store) {
+func reads(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	t.Helper()
-	all := stored(t, b.pool)
+	all := storetest.Stored(t, b.Pool)
 	slices.Reverse(all)
-	n := newTask(3)
+	n := storetest.NewTask(3)
 	batch := taskstore.Batch{IntegrationID: n.IntegrationID, ClientID: n.ClientID, TemplateID: n.TemplateID}
 	kept := all[:0:0]
 	for _, task := range all {
@@ -151,47 +152,47 @@ func reads(t *testing.T, b *bundle, s *taskstore.Store) {
 	}
 }
 
-func edits(t *testing.T, b *bundle, s *taskstore.Store) {
+func edits(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	t.Helper()
-	stale := stored(t, b.pool)[0]
+	stale := storetest.Stored(t, b.Pool)[0]
 	task := stale
 	task.UserID, task.Argument = -7, `{"it's": "new"}`
 	task, err := s.Update(t.Context(), task)
-	if row := storedTask(t, b.pool, stale.ID); err != nil || row != task || row.UserID != -7 || row.Argument != `{"it's": "new"}` {
+	if row := storetest.StoredTask(t, b.Pool, stale.ID); err != nil || row != task || row.UserID != -7 || row.Argument != `{"it's": "new"}` {
 		t.Errorf("updated %+v, %v, stored %+v", task, err, row)
 	}
 	task, err = s.SetStatus(t.Context(), task, taskstore.Failed)
-	if row := storedTask(t, b.pool, stale.ID); err != nil || row != task || row.Status != taskstore.Failed {
+	if row := storetest.StoredTask(t, b.Pool, stale.ID); err != nil || row != task || row.Status != taskstore.Failed {
 		t.Errorf("set status of %+v, %v, stored %+v", task, err, row)
 	}
 	_, err = s.Update(t.Context(), stale)
-	wantError(t, err, taskstore.ErrConflict)
+	storetest.WantError(t, err, taskstore.ErrConflict)
 	_, err = s.SetStatus(t.Context(), stale, taskstore.Pending)
-	wantError(t, err, taskstore.ErrConflict)
+	storetest.WantError(t, err, taskstore.ErrConflict)
 	if n, err := s.Retry(t.Context(), task.ID, -1); err != nil || n != 1 {
 		t.Errorf("Retry: %d, %v", n, err)
 	}
-	if row := storedTask(t, b.pool, task.ID); row.Status != taskstore.Pending {
+	if row := storetest.StoredTask(t, b.Pool, task.ID); row.Status != taskstore.Pending {
 		t.Errorf("retried, and stored as %+v", row)
 	}
 	if err := s.Delete(t.Context(), task.ID); err != nil {
 		t.Error(err)
 	}
-	wantError(t, s.Delete(t.Context(), task.ID), taskstore.ErrNotFound)
+	storetest.WantError(t, s.Delete(t.Context(), task.ID), taskstore.ErrNotFound)
 	_, err = s.Get(t.Context(), task.ID)
-	wantError(t, err, taskstore.ErrNotFound)
+	storetest.WantError(t, err, taskstore.ErrNotFound)
 	_, err = s.Update(t.Context(), task)
-	wantError(t, err, taskstore.ErrNotFound)
+	storetest.WantError(t, err, taskstore.ErrNotFound)
 }
 
-func works(t *testing.T, b *bundle, s *taskstore.Store) {
+func works(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	t.Helper()
-	rows := stored(t, b.pool)
-	held := claim(t, s, 5)
-	wantIDs(t, "claim", ids(held), ids(rows[:5])...)
-	n := newTask(7)
+	rows := storetest.Stored(t, b.Pool)
+	held := storetest.Claim(t, s, 5)
+	storetest.WantIDs(t, "claim", storetest.IDs(held), storetest.IDs(rows[:5])...)
+	n := storetest.NewTask(7)
 	batch, err := s.ClaimBatch(t.Context(), taskstore.Batch{IntegrationID: n.IntegrationID, ClientID: n.ClientID, TemplateID: n.TemplateID}, 1)
-	if err != nil || len(batch) != 1 || input(batch[0]) != n {
+	if err != nil || len(batch) != 1 || storetest.Input(batch[0]) != n {
 		t.Fatalf("ClaimBatch: %+v, %v", batch, err)
 	}
 	held = append(held, batch...)
@@ -200,11 +201,11 @@ func works(t *testing.T, b *bundle, s *taskstore.Store) {
 		t.Fatal(err)
 	}
 	for _, task := range held {
-		if row := storedTask(t, b.pool, task.ID); row != task || row.Status != taskstore.Processing {
+		if row := storetest.StoredTask(t, b.Pool, task.ID); row != task || row.Status != taskstore.Processing {
 			t.Errorf("held %+v, stored %+v", task, row)
 		}
 	}
-	wantConflict(t, s.Complete(t.Context(), late...), ids(held)...)
+	storetest.WantConflict(t, s.Complete(t.Context(), late...), storetest.IDs(held)...)
 	for to, end := range map[taskstore.Status]error{
 		taskstore.Completed: s.Complete(t.Context(), held[:2]...),
 		taskstore.Failed:    s.Fail(t.Context(), held[2:4]...),
@@ -215,28 +216,28 @@ func works(t *testing.T, b *bundle, s *taskstore.Store) {
 		}
 	}
 	requeued, err := s.RequeueStale(t.Context(), 0, 10)
-	if err != nil || !slices.Equal(requeued, ids(batch)) {
-		t.Errorf("RequeueStale: %v, %v, want %v", requeued, err, ids(batch))
+	if err != nil || !slices.Equal(requeued, storetest.IDs(batch)) {
+		t.Errorf("RequeueStale: %v, %v, want %v", requeued, err, storetest.IDs(batch))
 	}
 	want := []taskstore.Status{2, 2, 3, 3, 0, 0}
 	for i, task := range held {
-		if row := storedTask(t, b.pool, task.ID); row.Status != want[i] {
+		if row := storetest.StoredTask(t, b.Pool, task.ID); row.Status != want[i] {
 			t.Errorf("stored %+v, want status %v", row, want[i])
 		}
 	}
-	deleted, err := s.DeleteFinished(t.Context(), time.UnixMilli(int64(b.now(t))+1000), 10)
-	if err != nil || deleted != 4 || len(stored(t, b.pool)) != len(rows)-4 {
+	deleted, err := s.DeleteFinished(t.Context(), time.UnixMilli(int64(b.Now(t))+1000), 10)
+	if err != nil || deleted != 4 || len(storetest.Stored(t, b.Pool)) != len(rows)-4 {
 		t.Errorf("DeleteFinished: %d, %v", deleted, err)
 	}
 }
 
 // commits lets a transaction of the caller's see all its own work, and others nothing before its end.
-func commits(t *testing.T, b *bundle, s *taskstore.Store, pool *pgxpool.Pool) {
+func commits(t *testing.T, b *storetest.Bundle, s *taskstore.Store, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, commit := range []bool{false, true} {
 		err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
 			in := s.WithTx(tx)
-			created, err := in.CreateMany(t.Context(), newTasks(300))
+			created, err := in.CreateMany(t.Context(), storetest.NewTasks(300))
 			if err != nil {
 				return err
 			}
@@ -244,11 +245,11 @@ func commits(t *testing.T, b *bundle, s *taskstore.Store, pool *pgxpool.Pool) {
 			if err != nil {
 				return err
 			}
-			wantIDs(t, "claimed in the transaction", ids(held), created...)
+			storetest.WantIDs(t, "claimed in the transaction", storetest.IDs(held), created...)
 			if err := in.Complete(t.Context(), held...); err != nil {
 				return err
 			}
-			if n := len(stored(t, b.pool)); n != 0 {
+			if n := len(storetest.Stored(t, b.Pool)); n != 0 {
 				t.Errorf("%d rows are visible before the commit", n)
 			}
 			if !commit {
@@ -259,7 +260,7 @@ func commits(t *testing.T, b *bundle, s *taskstore.Store, pool *pgxpool.Pool) {
 		if commit == (err != nil) {
 			t.Fatal(err)
 		}
-		if n := one[int64](t, b.pool, `SELECT count(*) FROM tasks WHERE status = 2`); (n == 300) != commit || (n == 0) == commit {
+		if n := storetest.One[int64](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); (n == 300) != commit || (n == 0) == commit {
 			t.Errorf("commit %v: %d completed tasks are stored", commit, n)
 		}
 	}

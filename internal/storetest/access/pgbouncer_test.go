@@ -1,6 +1,6 @@
 //go:build unix
 
-package storetest
+package access
 
 import (
 	"errors"
@@ -12,48 +12,16 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// behindPgBouncer puts b's pool and store behind a PgBouncer: make test-pgbouncer runs all tests so, in the
-// mode that TASKSTORE_TEST_PGBOUNCER_MODE names. What a test opens on b.url goes to the server itself.
-func (b *bundle) behindPgBouncer(t *testing.T, mode string) {
-	t.Helper()
-	b.pool = b.through(t, 20, 100).pool(t, mode, 40)
-	b.store = taskstore.New(b.pool)
-}
-
-// pool opens a pool of clients of p.
-func (p *pgbouncer) pool(t *testing.T, mode string, clients int32) *pgxpool.Pool {
-	t.Helper()
-	config, err := pgxpool.ParseConfig(p.mode(mode))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.MaxConns = clients
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
-
-// modes are those that serve behind p: a statement is on its way to one server connection as a whole.
-func (p *pgbouncer) modes() []string {
-	modes := []string{"cache_describe", "exec", "simple_protocol"}
-	if p.prepares {
-		modes = append(modes, "cache_statement")
-	}
-	return modes
-}
-
 func TestPgBouncerEveryMethod(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	p := b.through(t, 2, 100)
-	for _, mode := range p.modes() {
-		pool := p.pool(t, mode, 4)
+	b := storetest.Setup(t)
+	p := b.Through(t, 2, 100)
+	for _, mode := range p.Modes() {
+		pool := p.Pool(t, mode, 4)
 		everyMethod(t, b, pool)
 		pool.Close()
 		if t.Failed() {
@@ -66,17 +34,17 @@ func TestPgBouncerEveryMethod(t *testing.T) {
 func TestPgBouncerWorkersShareConnections(t *testing.T) {
 	t.Parallel()
 	const workers, tasks = 8, 400
-	b := setup(t)
-	p := b.through(t, 3, 100)
-	for _, mode := range p.modes() {
-		b.exec(t, `TRUNCATE tasks`)
-		pool := p.pool(t, mode, workers)
+	b := storetest.Setup(t)
+	p := b.Through(t, 3, 100)
+	for _, mode := range p.Modes() {
+		b.Exec(t, `TRUNCATE tasks`)
+		pool := p.Pool(t, mode, workers)
 		s := taskstore.New(pool, taskstore.WithGroupCommit())
 		var mu sync.Mutex
 		var worked []int64
 		var done []<-chan error
 		for w := range workers {
-			done = append(done, start(func() error {
+			done = append(done, storetest.Start(func() error {
 				return work(t, s, pool, w, tasks/workers, func(ids []int64) {
 					mu.Lock()
 					defer mu.Unlock()
@@ -90,9 +58,9 @@ func TestPgBouncerWorkersShareConnections(t *testing.T) {
 			}
 		}
 		slices.Sort(worked)
-		rows := stored(t, b.pool)
-		wantIDs(t, "worked on in mode "+mode, worked, ids(rows)...)
-		if n := one[int64](t, b.pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != tasks || len(rows) != tasks {
+		rows := storetest.Stored(t, b.Pool)
+		storetest.WantIDs(t, "worked on in mode "+mode, worked, storetest.IDs(rows)...)
+		if n := storetest.One[int64](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != tasks || len(rows) != tasks {
 			t.Errorf("mode %s: %d of %d tasks are completed, want all %d", mode, n, len(rows), tasks)
 		}
 		pool.Close()
@@ -103,7 +71,7 @@ func TestPgBouncerWorkersShareConnections(t *testing.T) {
 // transaction of its own together with its completion.
 func work(t *testing.T, s *taskstore.Store, pool *pgxpool.Pool, w, n int, did func([]int64)) error {
 	for i := range n {
-		if _, err := s.Create(t.Context(), newTask(w*n+i)); err != nil {
+		if _, err := s.Create(t.Context(), storetest.NewTask(w*n+i)); err != nil {
 			return err
 		}
 	}
@@ -127,7 +95,7 @@ func work(t *testing.T, s *taskstore.Store, pool *pgxpool.Pool, w, n int, did fu
 		if len(held) == 0 {
 			return nil // what the others hold is theirs to complete
 		}
-		did(ids(held))
+		did(storetest.IDs(held))
 	}
 }
 
@@ -135,10 +103,10 @@ func work(t *testing.T, s *taskstore.Store, pool *pgxpool.Pool, w, n int, did fu
 // PgBouncer that keeps no track of them gives it others later, and the error tells the way out.
 func TestPgBouncerWithoutPreparedStatementsSaysTheWayOut(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	p := b.through(t, 2, 0)
+	b := storetest.Setup(t)
+	p := b.Through(t, 2, 0)
 	connect := func() *pgx.Conn {
-		conn, err := pgx.Connect(t.Context(), p.mode("cache_statement"))
+		conn, err := pgx.Connect(t.Context(), p.Mode("cache_statement"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +115,7 @@ func TestPgBouncerWithoutPreparedStatementsSaysTheWayOut(t *testing.T) {
 	}
 	// The first connection of the server's that is free serves the next transaction.
 	first, second, occupant := connect(), connect(), connect()
-	task := b.create(t, 1)
+	task := b.Create(t, 1)
 	if _, err := taskstore.New(first).Get(t.Context(), task.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +131,7 @@ func TestPgBouncerWithoutPreparedStatementsSaysTheWayOut(t *testing.T) {
 
 func wantWayOut(t *testing.T, err error, code string) {
 	t.Helper()
-	if sqlState(err) != code || !strings.Contains(err.Error(), "default_query_exec_mode=cache_describe") {
-		t.Errorf("error is %v, SQLSTATE %q; want %s and the way out", err, sqlState(err), code)
+	if storetest.SQLState(err) != code || !strings.Contains(err.Error(), "default_query_exec_mode=cache_describe") {
+		t.Errorf("error is %v, SQLSTATE %q; want %s and the way out", err, storetest.SQLState(err), code)
 	}
 }

@@ -1,27 +1,23 @@
-package storetest
+package access
 
 import (
 	"context"
 	"crypto/rand"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/internal/migrate"
-	"github.com/tasklane/tasks/internal/pgserver"
-	"github.com/tasklane/tasks/taskstore"
+	"github.com/tasklane/tasks/internal/storetest"
 )
 
-// roles are those of schema/roles.sql on a test's database, under names of the test's own since roles
-// belong to the whole server. Each has a login as a DBA would make it.
+// roles are those of schema/roles.sql on a test's database. They have names of the test's own, because roles
+// belong to the whole server. Each has a login, as a DBA would make it.
 type roles struct {
-	*bundle
+	*storetest.Bundle
 	suffix string
 	script string
 }
@@ -29,77 +25,40 @@ type roles struct {
 // setupRoles skips where the server's user may not create roles.
 func setupRoles(t *testing.T) *roles {
 	t.Helper()
-	script, err := os.ReadFile("../../schema/roles.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &roles{suffix: "_" + strings.ToLower(rand.Text())}
-	r.script = string(script)
+	r := &roles{suffix: "_" + strings.ToLower(rand.Text()), script: storetest.SchemaFile(t, "roles.sql")}
 	for _, group := range []string{"tasks_service", "tasks_migrate", "tasks_read"} {
 		r.script = strings.ReplaceAll(r.script, group, group+r.suffix)
 	}
 	t.Cleanup(func() { r.drop(t) }) // after the database, which depends on them
-	r.bundle = setup(t)
-	r.pool = r.admin // whatever TASKSTORE_TEST_ROLE says: the roles here have other names
-	if !one[bool](t, r.admin, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`) {
+	r.Bundle = storetest.Setup(t)
+	r.Pool = r.Admin // whatever TASKSTORE_TEST_ROLE says: the roles here have other names
+	if !storetest.One[bool](t, r.Admin, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`) {
 		t.Skip("needs a superuser, to create roles and log in as them")
 	}
 	r.apply(t)
 	for _, group := range []string{"tasks_service", "tasks_migrate", "tasks_read"} {
-		r.exec(t, fmt.Sprintf("CREATE ROLE login_%[1]s LOGIN PASSWORD '%[2]s'; GRANT %[1]s TO login_%[1]s", group+r.suffix, r.suffix))
+		r.Exec(t, fmt.Sprintf("CREATE ROLE login_%[1]s LOGIN PASSWORD '%[2]s'; GRANT %[1]s TO login_%[1]s", group+r.suffix, r.suffix))
 	}
 	migrator := "tasks_migrate" + r.suffix
-	r.exec(t, fmt.Sprintf("ALTER ROLE login_%[1]s SET role = '%[1]s'", migrator))
-	r.exec(t, "REVOKE CREATE ON SCHEMA public FROM PUBLIC") // as it is from PostgreSQL 15 on
+	r.Exec(t, fmt.Sprintf("ALTER ROLE login_%[1]s SET role = '%[1]s'", migrator))
+	r.Exec(t, "REVOKE CREATE ON SCHEMA public FROM PUBLIC") // as it is from PostgreSQL 15 on
 	return r
 }
 
 // apply runs schema/roles.sql.
 func (r *roles) apply(t *testing.T) {
 	t.Helper()
-	r.exec(t, r.script)
-}
-
-// testRole is a role of schema/roles.sql as which the whole suite's stores work: make test-role.
-var testRole = os.Getenv("TASKSTORE_TEST_ROLE")
-
-var granting sync.Mutex // roles belong to the whole server
-
-// takeRole gives b's pool and store the rights of testRole and no more.
-func (b *bundle) takeRole(t *testing.T) {
-	t.Helper()
-	script, err := os.ReadFile("../../schema/roles.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	granting.Lock()
-	defer granting.Unlock()
-	b.exec(t, string(script))
-	b.pool = b.connect(t, func(*pgxpool.Config) {})
-	b.store = taskstore.New(b.pool)
-}
-
-func useTestRole(config *pgx.ConnConfig) {
-	if testRole != "" {
-		config.RuntimeParams["role"] = testRole
-	}
+	r.Exec(t, r.script)
 }
 
 // drop removes the roles, unless a failed test's database stays with them.
 func (r *roles) drop(t *testing.T) {
 	t.Helper()
-	if r.bundle == nil || t.Failed() {
+	if r.Bundle == nil || t.Failed() {
 		return
 	}
-	maintenance, err := (&pgserver.Server{URL: r.url}).DatabaseURL("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx := context.WithoutCancel(t.Context())
-	conn, err := pgx.Connect(ctx, maintenance)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := r.Maintenance(t)
 	defer conn.Close(ctx)
 	for _, prefix := range []string{"login_", ""} {
 		for _, group := range []string{"tasks_service", "tasks_migrate", "tasks_read"} {
@@ -113,7 +72,7 @@ func (r *roles) drop(t *testing.T) {
 // as is the URL of somebody who has logged in with a group's rights.
 func (r *roles) as(t *testing.T, group string) string {
 	t.Helper()
-	u, err := url.Parse(r.url)
+	u, err := url.Parse(r.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +94,7 @@ func (r *roles) poolAs(t *testing.T, group string) *pgxpool.Pool {
 func refused(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 	t.Helper()
 	for _, sql := range statements {
-		if _, err := pool.Exec(t.Context(), sql); sqlState(err) != "42501" {
+		if _, err := pool.Exec(t.Context(), sql); storetest.SQLState(err) != "42501" {
 			t.Errorf("%s: %v; want it refused", sql, err)
 		}
 	}
@@ -144,13 +103,13 @@ func refused(t *testing.T, pool *pgxpool.Pool, statements ...string) {
 func TestServiceRoleRunsEveryMethod(t *testing.T) {
 	t.Parallel()
 	r := setupRoles(t)
-	everyMethod(t, r.bundle, r.poolAs(t, "tasks_service"))
+	everyMethod(t, r.Bundle, r.poolAs(t, "tasks_service"))
 }
 
 func TestServiceRoleHasNoFurtherRights(t *testing.T) {
 	t.Parallel()
 	r := setupRoles(t)
-	r.exec(t, "CREATE TABLE secrets (word text); GRANT TRUNCATE, TRIGGER ON tasks TO tasks_service"+r.suffix)
+	r.Exec(t, "CREATE TABLE secrets (word text); GRANT TRUNCATE, TRIGGER ON tasks TO tasks_service"+r.suffix)
 	r.apply(t) // takes back what was granted by hand
 	refused(t, r.poolAs(t, "tasks_service"),
 		"TRUNCATE tasks",
@@ -178,16 +137,16 @@ func TestServiceRoleHasNoFurtherRights(t *testing.T) {
 func TestMigrationRoleMigratesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	r := setupRoles(t)
-	r.exec(t, "DROP TABLE tasks, goose_db_version; DROP FUNCTION tasks_guard()")
+	r.Exec(t, "DROP TABLE tasks, goose_db_version; DROP FUNCTION tasks_guard()")
 	r.apply(t)
 	if _, err := migrate.Up(t.Context(), r.as(t, "tasks_migrate"), migrate.Defaults()); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, r.poolAs(t, "tasks_service"), "SELECT * FROM tasks")
 	r.apply(t)
-	everyMethod(t, r.bundle, r.poolAs(t, "tasks_service"))
+	everyMethod(t, r.Bundle, r.poolAs(t, "tasks_service"))
 
-	owners := one[string](t, r.admin, `
+	owners := storetest.One[string](t, r.Admin, `
 		SELECT string_agg(DISTINCT owner, ' ') FROM (
 			SELECT relowner::regrole::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
 			UNION SELECT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
@@ -205,7 +164,7 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, Confirm: one[string](t, r.admin, `SELECT current_database()`)}); err != nil {
+	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := m.Up(t.Context(), 0)
@@ -218,7 +177,7 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 		}
 	}
 	r.apply(t) // a new guard is the role's already
-	everyMethod(t, r.bundle, r.poolAs(t, "tasks_service"))
+	everyMethod(t, r.Bundle, r.poolAs(t, "tasks_service"))
 }
 
 func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
@@ -244,7 +203,7 @@ func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
 		"SELECT id FROM tasks FOR UPDATE",
 		"DELETE FROM goose_db_version",
 	)
-	if !one[bool](t, r.poolAs(t, "tasks_read"), `SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`) {
+	if !storetest.One[bool](t, r.poolAs(t, "tasks_read"), `SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`) {
 		t.Error("it does not see what other users run")
 	}
 }

@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"fmt"
@@ -9,27 +9,28 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
 // writers are the ways in which an argument and the five ids reach the table. Each returns the rows
 // that it wrote.
-var writers = map[string]func(t *testing.T, b *bundle, n taskstore.NewTask) ([]int64, error){
-	"Create": func(t *testing.T, b *bundle, n taskstore.NewTask) ([]int64, error) {
-		task, err := b.store.Create(t.Context(), n)
+var writers = map[string]func(t *testing.T, b *storetest.Bundle, n taskstore.NewTask) ([]int64, error){
+	"Create": func(t *testing.T, b *storetest.Bundle, n taskstore.NewTask) ([]int64, error) {
+		task, err := b.Store.Create(t.Context(), n)
 		return []int64{task.ID}, err
 	},
-	"CreateMany by INSERT": func(t *testing.T, b *bundle, n taskstore.NewTask) ([]int64, error) {
-		return b.store.CreateMany(t.Context(), []taskstore.NewTask{newTask(1), n})
+	"CreateMany by INSERT": func(t *testing.T, b *storetest.Bundle, n taskstore.NewTask) ([]int64, error) {
+		return b.Store.CreateMany(t.Context(), []taskstore.NewTask{storetest.NewTask(1), n})
 	},
-	"CreateMany by COPY": func(t *testing.T, b *bundle, n taskstore.NewTask) ([]int64, error) {
-		return b.store.CreateMany(t.Context(), append(newTasks(250), n))
+	"CreateMany by COPY": func(t *testing.T, b *storetest.Bundle, n taskstore.NewTask) ([]int64, error) {
+		return b.Store.CreateMany(t.Context(), append(storetest.NewTasks(250), n))
 	},
-	"Update": func(t *testing.T, b *bundle, n taskstore.NewTask) ([]int64, error) {
-		task := b.create(t, 1)
+	"Update": func(t *testing.T, b *storetest.Bundle, n taskstore.NewTask) ([]int64, error) {
+		task := b.Create(t, 1)
 		task.IntegrationID, task.UserID, task.ClientID = n.IntegrationID, n.UserID, n.ClientID
 		task.AccountID, task.TemplateID, task.Argument = n.AccountID, n.TemplateID, n.Argument
-		task, err := b.store.Update(t.Context(), task)
+		task, err := b.Store.Update(t.Context(), task)
 		return []int64{task.ID}, err
 	},
 }
@@ -55,26 +56,26 @@ func TestValuesAreStoredAsTheyAre(t *testing.T) {
 		"an escaped NUL":     {Argument: `{"a": "\u0000"}`},
 		"largest ids":        allIDs(math.MaxInt64),
 		"smallest ids":       allIDs(math.MinInt64),
-		"negative ids":       newTask(-1),
+		"negative ids":       storetest.NewTask(-1),
 	}
 	for name, write := range writers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
+			b := storetest.Setup(t)
 			for name, value := range values {
 				ids, err := write(t, b, value)
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 				id := ids[len(ids)-1]
-				if got := input(storedTask(t, b.pool, id)); got != value {
+				if got := storetest.Input(storetest.StoredTask(t, b.Pool, id)); got != value {
 					t.Errorf("%s: stored another value than was given", name)
 				}
-				got, err := b.store.Get(t.Context(), id)
-				if err != nil || input(got) != value {
+				got, err := b.Store.Get(t.Context(), id)
+				if err != nil || storetest.Input(got) != value {
 					t.Errorf("%s: read another value than was given, error %v", name, err)
 				}
-				b.exec(t, `TRUNCATE tasks`)
+				b.Exec(t, `TRUNCATE tasks`)
 			}
 		})
 	}
@@ -102,21 +103,21 @@ func TestArgumentsThatTextCannotHoldAreRefused(t *testing.T) {
 	for name, write := range writers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
+			b := storetest.Setup(t)
 			for name, bad := range arguments {
-				task := newTask(7)
+				task := storetest.NewTask(7)
 				task.Argument = bad.argument
 				_, err := write(t, b, task)
-				wantError(t, err, taskstore.ErrInvalid)
+				storetest.WantError(t, err, taskstore.ErrInvalid)
 				if want := fmt.Sprint("at byte ", bad.at); err != nil && atByte.FindString(err.Error()) != want {
 					t.Errorf("%s: error %q does not say %q", name, err, want)
 				}
-				for _, row := range stored(t, b.pool) {
-					if row.Argument != newTask(1).Argument { // Update's row, as it was before
+				for _, row := range storetest.Stored(t, b.Pool) {
+					if row.Argument != storetest.NewTask(1).Argument { // Update's row, as it was before
 						t.Errorf("%s: stored %+v", name, row)
 					}
 				}
-				b.exec(t, `TRUNCATE tasks`)
+				b.Exec(t, `TRUNCATE tasks`)
 			}
 		})
 	}
@@ -125,24 +126,24 @@ func TestArgumentsThatTextCannotHoldAreRefused(t *testing.T) {
 // The position in the input says which of many arguments is the wrong one.
 func TestCreateManyNamesTheRefusedTask(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	for _, n := range bothWays {
-		ts := newTasks(n)
+		ts := storetest.NewTasks(n)
 		ts[n-2].Argument = "a\x00"
-		ids, err := b.store.CreateMany(t.Context(), ts)
-		wantError(t, err, taskstore.ErrInvalid)
+		ids, err := b.Store.CreateMany(t.Context(), ts)
+		storetest.WantError(t, err, taskstore.ErrInvalid)
 		if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("index %d:", n-2)) {
 			t.Errorf("error %q does not name index %d", err, n-2)
 		}
-		if ids != nil || len(stored(t, b.pool)) != 0 {
-			t.Errorf("%d ids and %d rows of a refused call", len(ids), len(stored(t, b.pool)))
+		if ids != nil || len(storetest.Stored(t, b.Pool)) != 0 {
+			t.Errorf("%d ids and %d rows of a refused call", len(ids), len(storetest.Stored(t, b.Pool)))
 		}
 	}
 }
 
 func TestArgumentAsJSON(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	type argument struct {
 		Project string   `json:"project"`
 		Tags    []string `json:"tags"`
@@ -152,11 +153,11 @@ func TestArgumentAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	created, err := b.store.Create(t.Context(), taskstore.NewTask{Argument: text})
+	created, err := b.Store.Create(t.Context(), taskstore.NewTask{Argument: text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := b.store.Get(t.Context(), created.ID)
+	task, err := b.Store.Get(t.Context(), created.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

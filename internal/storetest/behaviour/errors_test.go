@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -59,7 +60,7 @@ func methods() map[string]func(ctx context.Context, s *taskstore.Store, task tas
 			return err
 		},
 		"delete finished tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-			_, err := s.DeleteFinished(ctx, cutoff, 1)
+			_, err := s.DeleteFinished(ctx, storetest.Cutoff, 1)
 			return err
 		},
 		"read the backlog": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
@@ -109,8 +110,8 @@ func checkCause(t *testing.T, op string, err error, hasCause func(error) bool) {
 
 func TestEveryErrorHasItsCause(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	task, lease := b.create(t, 1), b.in(t, taskstore.Processing)
+	b := storetest.Setup(t)
+	task, lease := b.Create(t, 1), b.In(t, taskstore.Processing)
 	lease.ID = task.ID // none of these calls gets as far as the row
 	all := methods()
 	maps.Copy(all, leaseMethods)
@@ -119,35 +120,37 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancel()
-	closed := b.connect(t, func(*pgxpool.Config) {})
+	closed := b.Connect(t, func(*pgxpool.Config) {})
 	closed.Close()
 	poolIsClosed := closed.Ping(t.Context())
-	conn := b.connection(t)
+	conn := b.Connection(t)
 	conn.Close(t.Context())
 	connIsClosed := conn.Ping(t.Context())
-	tableless := taskstore.New(b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
-	broken := b.begin(t, pgx.ReadCommitted)
+	tableless := taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
+	broken := b.Begin(t, pgx.ReadCommitted)
 	if _, err := broken.Exec(t.Context(), `SELECT 1/0`); err == nil {
 		t.Fatal("division by zero succeeded")
 	}
-	done := b.begin(t, pgx.ReadCommitted)
+	done := b.Begin(t, pgx.ReadCommitted)
 	if err := done.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
 	for op, call := range all {
 		is := func(target error) func(error) bool { return func(err error) bool { return errors.Is(err, target) } }
-		state := func(code string) func(error) bool { return func(err error) bool { return sqlState(err) == code } }
+		state := func(code string) func(error) bool {
+			return func(err error) bool { return storetest.SQLState(err) == code }
+		}
 		ctx := t.Context()
-		checkCause(t, op, call(canceled, b.store, lease), is(context.Canceled))
-		checkCause(t, op, call(late, b.store, lease), is(context.DeadlineExceeded))
+		checkCause(t, op, call(canceled, b.Store, lease), is(context.Canceled))
+		checkCause(t, op, call(late, b.Store, lease), is(context.DeadlineExceeded))
 		checkCause(t, op, call(ctx, taskstore.New(closed), lease), is(poolIsClosed))
 		checkCause(t, op, call(ctx, taskstore.New(conn), lease), func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
 		checkCause(t, op, call(ctx, tableless, lease), state("42P01"))
-		checkCause(t, op, call(ctx, b.store.WithTx(broken), lease), state("25P02"))
-		checkCause(t, op, call(ctx, b.store.WithTx(done), lease), is(pgx.ErrTxClosed))
+		checkCause(t, op, call(ctx, b.Store.WithTx(broken), lease), state("25P02"))
+		checkCause(t, op, call(ctx, b.Store.WithTx(done), lease), is(pgx.ErrTxClosed))
 	}
-	if rows := stored(t, b.pool); len(rows) != 2 || rows[0] != task {
+	if rows := storetest.Stored(t, b.Pool); len(rows) != 2 || rows[0] != task {
 		t.Errorf("failed calls left %+v", rows)
 	}
 }
@@ -155,17 +158,17 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 // A session that may only read: what writes says so, what reads works.
 func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	task := b.create(t, 1)
-	b.history(t, 1, taskstore.Completed, longAgo) // for DeleteFinished, which else has nothing to write
-	s := taskstore.New(b.connect(t, func(c *pgxpool.Config) {
+	b := storetest.Setup(t)
+	task := b.Create(t, 1)
+	b.History(t, 1, taskstore.Completed, storetest.LongAgo) // for DeleteFinished, which else has nothing to write
+	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))
 	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status", "read the backlog"}
 	for op, call := range methods() {
 		err := call(t.Context(), s, task)
 		if !slices.Contains(reads, op) {
-			checkCause(t, op, err, func(err error) bool { return sqlState(err) == "25006" })
+			checkCause(t, op, err, func(err error) bool { return storetest.SQLState(err) == "25006" })
 		} else if err != nil {
 			t.Errorf("%s: %v", op, err)
 		}
@@ -175,26 +178,26 @@ func TestReadOnlySession(t *testing.T) {
 // A connection that dies under a call is an error with a cause, and the pool goes on with another one.
 func TestTerminatedConnection(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	pool := b.connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	b := storetest.Setup(t)
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := taskstore.New(pool)
 	for op, call := range rowChanges {
-		task := b.create(t, 1)
-		tx := b.begin(t, pgx.ReadCommitted)
+		task := b.Create(t, 1)
+		tx := b.Begin(t, pgx.ReadCommitted)
 		if _, err := tx.Exec(t.Context(), `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, task.ID); err != nil {
 			t.Fatal(err)
 		}
-		done := start(func() error { return call(t, s, task) })
-		b.waitForBlocked(t, 1)
-		b.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		done := storetest.Start(func() error { return call(t, s, task) })
+		b.WaitForBlocked(t, 1)
+		b.Exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`)
-		if err := <-done; sqlState(err) != "57P01" {
+		if err := <-done; storetest.SQLState(err) != "57P01" {
 			t.Errorf("%s: error %v, want the server's 57P01", op, err)
 		}
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if row := storedTask(t, b.pool, task.ID); row != task {
+		if row := storetest.StoredTask(t, b.Pool, task.ID); row != task {
 			t.Errorf("%s left %+v, want %+v", op, row, task)
 		}
 		if err := call(t, s, task); err != nil {
@@ -206,28 +209,28 @@ func TestTerminatedConnection(t *testing.T) {
 // A call that waits for a row lock ends with its context, and changes nothing.
 func TestCancelWhileWaiting(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	for op, call := range writes {
 		if strings.HasPrefix(op, "create") {
 			continue // waits for no row
 		}
-		b.exec(t, `TRUNCATE tasks RESTART IDENTITY`)
-		task := b.create(t, 1)
-		tx := b.begin(t, pgx.ReadCommitted)
+		b.Exec(t, `TRUNCATE tasks RESTART IDENTITY`)
+		task := b.Create(t, 1)
+		tx := b.Begin(t, pgx.ReadCommitted)
 		if _, err := tx.Exec(t.Context(), `SELECT FROM tasks FOR UPDATE`); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		done := start(func() error { return call(ctx, b.store, task) })
-		b.waitForBlocked(t, 1)
+		done := storetest.Start(func() error { return call(ctx, b.Store, task) })
+		b.WaitForBlocked(t, 1)
 		cancel()
 		checkCause(t, op, <-done, func(err error) bool { return errors.Is(err, context.Canceled) })
-		b.waitFor(t, `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+		b.WaitFor(t, `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock')`)
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if row := storedTask(t, b.pool, task.ID); row != task {
+		if row := storetest.StoredTask(t, b.Pool, task.ID); row != task {
 			t.Errorf("%s left %+v, want %+v", op, row, task)
 		}
 	}
@@ -244,15 +247,15 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	for op, write := range writes {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			task := b.create(t, 1)
+			b := storetest.Setup(t)
+			task := b.Create(t, 1)
 			for code, want := range invalid {
-				failWrites(t, b, code, 1)
-				err := write(t.Context(), b.store, task)
-				if sqlState(err) != code || errors.Is(err, taskstore.ErrInvalid) != want {
+				storetest.FailWrites(t, b, code, 1)
+				err := write(t.Context(), b.Store, task)
+				if storetest.SQLState(err) != code || errors.Is(err, taskstore.ErrInvalid) != want {
 					t.Errorf("%s: error %v, want one that is ErrInvalid: %v", code, err, want)
 				}
-				if got := stored(t, b.pool); !slices.Equal(got, []taskstore.Task{task}) {
+				if got := storetest.Stored(t, b.Pool); !slices.Equal(got, []taskstore.Task{task}) {
 					t.Fatalf("%s: stored %+v, want %+v", code, got, task)
 				}
 			}
@@ -263,23 +266,23 @@ func TestWhatTheServerRefuses(t *testing.T) {
 // A CHECK of the database's owner is part of what is valid.
 func TestCheckViolationIsInvalid(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	task := b.create(t, 0)
-	b.exec(t, `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (user_id < 10 AND status <> 3)`)
+	b := storetest.Setup(t)
+	task := b.Create(t, 0)
+	b.Exec(t, `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (user_id < 10 AND status <> 3)`)
 	bad := task
 	bad.UserID = 10
-	_, update := b.store.Update(t.Context(), bad)
-	_, setStatus := b.store.SetStatus(t.Context(), task, taskstore.Failed)
-	_, create := b.store.Create(t.Context(), newTask(1))
-	_, insert := b.store.CreateMany(t.Context(), newTasks(2))
-	_, copied := b.store.CreateMany(t.Context(), newTasks(500))
+	_, update := b.Store.Update(t.Context(), bad)
+	_, setStatus := b.Store.SetStatus(t.Context(), task, taskstore.Failed)
+	_, create := b.Store.Create(t.Context(), storetest.NewTask(1))
+	_, insert := b.Store.CreateMany(t.Context(), storetest.NewTasks(2))
+	_, copied := b.Store.CreateMany(t.Context(), storetest.NewTasks(500))
 	for i, err := range []error{update, setStatus, create, insert, copied} {
-		wantError(t, err, taskstore.ErrInvalid)
-		if sqlState(err) != "23514" || !strings.Contains(fmt.Sprint(err), "house_rule") {
+		storetest.WantError(t, err, taskstore.ErrInvalid)
+		if storetest.SQLState(err) != "23514" || !strings.Contains(fmt.Sprint(err), "house_rule") {
 			t.Errorf("error %d is %v, want one that names the constraint", i, err)
 		}
 	}
-	if got := stored(t, b.pool); !slices.Equal(got, []taskstore.Task{task}) {
+	if got := storetest.Stored(t, b.Pool); !slices.Equal(got, []taskstore.Task{task}) {
 		t.Errorf("stored %+v, want %+v", got, task)
 	}
 }

@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -59,7 +60,7 @@ func selections() []selection {
 // rows, for List page by page, List from a random id on, All and Count.
 func TestFiltersAgainstAModel(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	random := rand.New(rand.NewPCG(7, 11))
 	value := func() int64 { return filterValues[random.IntN(3)] }
 	rows := make([][]any, 700)
@@ -67,31 +68,31 @@ func TestFiltersAgainstAModel(t *testing.T) {
 		rows[i] = []any{value(), value(), value(), value(), value(), "{}", int32(random.IntN(4))}
 	}
 	columns := []string{"integration_id", "user_id", "client_id", "account_id", "template_id", "argument", "status"}
-	if _, err := b.pool.CopyFrom(t.Context(), pgx.Identifier{"tasks"}, columns, pgx.CopyFromRows(rows)); err != nil {
+	if _, err := b.Pool.CopyFrom(t.Context(), pgx.Identifier{"tasks"}, columns, pgx.CopyFromRows(rows)); err != nil {
 		t.Fatal(err)
 	}
-	b.exec(t, `DELETE FROM tasks WHERE id % 7 = 3`) // ids have gaps
-	newestFirst := stored(t, b.pool)
+	b.Exec(t, `DELETE FROM tasks WHERE id % 7 = 3`) // ids have gaps
+	newestFirst := storetest.Stored(t, b.Pool)
 	slices.Reverse(newestFirst)
 
 	for _, s := range selections() {
 		want := slices.DeleteFunc(slices.Clone(newestFirst), func(t taskstore.Task) bool { return !s.holds(t) })
 
-		if n, err := b.store.Count(t.Context(), s.filter); err != nil || n != int64(len(want)) {
+		if n, err := b.Store.Count(t.Context(), s.filter); err != nil || n != int64(len(want)) {
 			t.Errorf("%s: counted %d, %v, want %d", s.name, n, err, len(want))
 		}
-		if got := collect(t, b.store, s.filter); !slices.Equal(got, want) {
+		if got := collect(t, b.Store, s.filter); !slices.Equal(got, want) {
 			t.Errorf("%s: All yields %d tasks that are not the %d of the model", s.name, len(got), len(want))
 		}
 		limit := 1 + len(want)/(1+random.IntN(4))
-		if got := pages(t, b.store, s.filter, limit); !slices.Equal(got, want) {
+		if got := pages(t, b.Store, s.filter, limit); !slices.Equal(got, want) {
 			t.Errorf("%s: pages of %d have %d tasks that are not the %d of the model", s.name, limit, len(got), len(want))
 		}
 		before := 1 + random.Int64N(int64(len(rows)))
 		from, _ := slices.BinarySearchFunc(want, before, func(t taskstore.Task, before int64) int { return int(before - 1 - t.ID) })
-		got, err := b.store.List(t.Context(), s.filter, taskstore.Page{Before: before, Limit: limit})
+		got, err := b.Store.List(t.Context(), s.filter, taskstore.Page{Before: before, Limit: limit})
 		if want := want[from:min(len(want), from+limit)]; err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: before %d ids %v, %v, want %v", s.name, before, ids(got), err, ids(want))
+			t.Errorf("%s: before %d ids %v, %v, want %v", s.name, before, storetest.IDs(got), err, storetest.IDs(want))
 		}
 	}
 }

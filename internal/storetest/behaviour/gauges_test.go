@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -19,19 +20,19 @@ func TestGauges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := setup(t)
-	b.in(t, taskstore.Pending)
-	stale := b.in(t, taskstore.Processing)
-	b.in(t, taskstore.Failed)
-	b.exec(t, "ALTER TABLE tasks DISABLE TRIGGER USER")
-	b.exec(t, "UPDATE tasks SET updated_at = updated_at - 90000, created_at = created_at - 90000")
+	b := storetest.Setup(t)
+	b.In(t, taskstore.Pending)
+	stale := b.In(t, taskstore.Processing)
+	b.In(t, taskstore.Failed)
+	b.Exec(t, "ALTER TABLE tasks DISABLE TRIGGER USER")
+	b.Exec(t, "UPDATE tasks SET updated_at = updated_at - 90000, created_at = created_at - 90000")
 	gauges := sqlBlock.FindAllStringSubmatch(string(text), -1)
 	if len(gauges) < 7 {
 		t.Fatalf("found %d gauges", len(gauges))
 	}
 	for _, g := range gauges {
 		name, sql := g[1], g[2]
-		tx, err := b.pool.BeginTx(t.Context(), pgx.TxOptions{AccessMode: pgx.ReadOnly})
+		tx, err := b.Pool.BeginTx(t.Context(), pgx.TxOptions{AccessMode: pgx.ReadOnly})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"context"
@@ -13,14 +13,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
 // queued takes a lock that the store's statements wait for, so that calls gather behind the first, and
 // returns the function that frees it.
-func queued(t *testing.T, b *bundle, lock string) (free func()) {
+func queued(t *testing.T, b *storetest.Bundle, lock string) (free func()) {
 	t.Helper()
-	tx := b.begin(t, "")
+	tx := b.Begin(t, "")
 	if _, err := tx.Exec(t.Context(), lock); err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +37,8 @@ func queued(t *testing.T, b *bundle, lock string) (free func()) {
 // constraint refuses gets the error that it would have had alone.
 func TestGroupCommitKeepsCallsApart(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.exec(t, "ALTER TABLE tasks ADD CONSTRAINT no_bad CHECK (argument <> 'bad')")
+	b := storetest.Setup(t)
+	b.Exec(t, "ALTER TABLE tasks ADD CONSTRAINT no_bad CHECK (argument <> 'bad')")
 	const callers = 64
 	created := make([]taskstore.Task, callers)
 	errs := make([]error, callers)
@@ -45,19 +46,19 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 	free := queued(t, b, "LOCK TABLE tasks IN SHARE MODE")
 	for i := range callers {
 		wg.Go(func() {
-			n := newTask(i)
+			n := storetest.NewTask(i)
 			if i%10 == 7 {
 				n.Argument = "bad"
 			}
-			created[i], errs[i] = b.store.Create(t.Context(), n)
+			created[i], errs[i] = b.Store.Create(t.Context(), n)
 		})
 	}
-	b.waitForBlocked(t, 1) // the first flies alone, the others gather: no second statement is sent
+	b.WaitForBlocked(t, 1) // the first flies alone, the others gather: no second statement is sent
 	free()
 	wg.Wait()
 	for i := range callers {
 		if i%10 == 7 {
-			if !errors.Is(errs[i], taskstore.ErrInvalid) || sqlState(errs[i]) != "23514" {
+			if !errors.Is(errs[i], taskstore.ErrInvalid) || storetest.SQLState(errs[i]) != "23514" {
 				t.Errorf("caller %d with a bad row got %v, want ErrInvalid by 23514", i, errs[i])
 			}
 			continue
@@ -66,8 +67,8 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 			t.Errorf("caller %d: %v", i, errs[i])
 			continue
 		}
-		stored, err := b.store.Get(t.Context(), created[i].ID)
-		if err != nil || stored != created[i] || stored.Argument != newTask(i).Argument {
+		stored, err := b.Store.Get(t.Context(), created[i].ID)
+		if err != nil || stored != created[i] || stored.Argument != storetest.NewTask(i).Argument {
 			t.Errorf("caller %d got %+v, stored is %+v, %v", i, created[i], stored, err)
 		}
 	}
@@ -77,15 +78,15 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 // that caller's error alone.
 func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+	b := storetest.Setup(t)
+	b.Exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN RAISE EXCEPTION 'not this one'; END $$`)
-	b.exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
-	b.createMany(t, 8)
-	pool := b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["lock_timeout"] = "100ms" })
+	b.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
+	b.CreateMany(t, 8)
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["lock_timeout"] = "100ms" })
 	s := taskstore.New(pool, taskstore.WithGroupCommit())
-	leases := claim(t, s, 8)
-	locked := b.begin(t, "")
+	leases := storetest.Claim(t, s, 8)
+	locked := b.Begin(t, "")
 	if _, err := locked.Exec(t.Context(), "SELECT FROM tasks WHERE id = $1 FOR UPDATE", leases[0].ID); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 			if i == 0 {
 				want = bad
 			}
-			if err := call(); sqlState(err) != want {
+			if err := call(); storetest.SQLState(err) != want {
 				t.Errorf("caller %d got %v, want SQLSTATE %q", i, err, want)
 			}
 		})
@@ -109,7 +110,7 @@ func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 		check(i, "55P03", func() error { return s.Complete(t.Context(), leases[i]) })
 	}
 	wg.Wait()
-	if good := one[int](t, b.admin, "SELECT count(*) FROM tasks WHERE argument = 'good'"); good != 7 {
+	if good := storetest.One[int](t, b.Admin, "SELECT count(*) FROM tasks WHERE argument = 'good'"); good != 7 {
 		t.Errorf("%d tasks were created, want 7", good)
 	}
 }
@@ -117,18 +118,18 @@ func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 // A statement that hangs holds up those who gathered behind it for a second, not for as long as it hangs.
 func TestGroupCommitGoesAroundWhatHangs(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+	b := storetest.Setup(t)
+	b.Exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`)
-	b.exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
+	b.Exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
 	free := queued(t, b, "SELECT pg_advisory_xact_lock(1)")
-	hangs := start(func() error {
-		_, err := b.store.Create(t.Context(), taskstore.NewTask{Argument: "hangs"})
+	hangs := storetest.Start(func() error {
+		_, err := b.Store.Create(t.Context(), taskstore.NewTask{Argument: "hangs"})
 		return err
 	})
-	b.waitForBlocked(t, 1)
+	b.WaitForBlocked(t, 1)
 	for range 3 {
-		if _, err := b.store.Create(t.Context(), newTask(1)); err != nil {
+		if _, err := b.Store.Create(t.Context(), storetest.NewTask(1)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -154,9 +155,9 @@ func (p panics) Query(context.Context, string, ...any) (pgx.Rows, error) { panic
 // A DB that panics does so in its callers, each of them, where they can recover, and the Store goes on.
 func TestGroupCommitPanicsInTheCallers(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	for range 1000 { // until calls have gathered behind the first one
-		db := panics{b.pool, make(chan struct{})}
+		db := panics{b.Pool, make(chan struct{})}
 		s := taskstore.New(db)
 		var wg sync.WaitGroup
 		var panicked, created atomic.Int64
@@ -167,7 +168,7 @@ func TestGroupCommitPanicsInTheCallers(t *testing.T) {
 						panicked.Add(1)
 					}
 				}()
-				if _, err := s.Create(t.Context(), newTask(i)); err != nil {
+				if _, err := s.Create(t.Context(), storetest.NewTask(i)); err != nil {
 					t.Error(err)
 				}
 				created.Add(1)
@@ -179,7 +180,7 @@ func TestGroupCommitPanicsInTheCallers(t *testing.T) {
 		if panicked.Load()+created.Load() != 8 || created.Load() == 0 {
 			t.Fatalf("%d panicked, %d created", panicked.Load(), created.Load())
 		}
-		if _, err := s.Create(t.Context(), newTask(9)); err != nil {
+		if _, err := s.Create(t.Context(), storetest.NewTask(9)); err != nil {
 			t.Fatal(err)
 		}
 		if panicked.Load() > 0 {
@@ -192,12 +193,12 @@ func TestGroupCommitPanicsInTheCallers(t *testing.T) {
 // Without group commit each call has a statement of its own, with its own context.
 func TestWithoutGroupCommit(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	s := taskstore.New(panics{b.pool, closed()}, taskstore.WithoutGroupCommit()) // it panics at a shared one
+	b := storetest.Setup(t)
+	s := taskstore.New(panics{b.Pool, closed()}, taskstore.WithoutGroupCommit()) // it panics at a shared one
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
-			if _, err := s.Create(t.Context(), newTask(i)); err != nil {
+			if _, err := s.Create(t.Context(), storetest.NewTask(i)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -215,21 +216,21 @@ func closed() chan struct{} {
 // statement had not left.
 func TestGroupCommitCancelledCaller(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	free := queued(t, b, "LOCK TABLE tasks IN SHARE MODE")
 	var wg sync.WaitGroup
 	create := func(ctx context.Context, arg string) *error {
 		err := new(error)
-		wg.Go(func() { _, *err = b.store.Create(ctx, taskstore.NewTask{Argument: arg}) })
+		wg.Go(func() { _, *err = b.Store.Create(ctx, taskstore.NewTask{Argument: arg}) })
 		return err
 	}
 	first := create(t.Context(), "first")
-	b.waitForBlocked(t, 1)
+	b.WaitForBlocked(t, 1)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	gaveUp := make(chan error, 1)
 	go func() {
-		_, err := b.store.Create(ctx, taskstore.NewTask{Argument: "gave up"})
+		_, err := b.Store.Create(ctx, taskstore.NewTask{Argument: "gave up"})
 		gaveUp <- err
 	}()
 	stays := create(t.Context(), "stays")
@@ -242,7 +243,7 @@ func TestGroupCommitCancelledCaller(t *testing.T) {
 	if *first != nil || *stays != nil {
 		t.Errorf("the other callers got %v and %v", *first, *stays)
 	}
-	if n, err := b.store.Count(t.Context(), taskstore.Filter{}); n != 2 || err != nil {
+	if n, err := b.Store.Count(t.Context(), taskstore.Filter{}); n != 2 || err != nil {
 		t.Errorf("%d tasks, %v; want those of the two callers that stayed", n, err)
 	}
 }
@@ -254,11 +255,11 @@ func TestGroupCommitCancelledInFlight(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("all=%v", all), func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
+			b := storetest.Setup(t)
 			// The first statement passes the trigger, the shared one waits in it.
-			b.exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+			b.Exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
 				BEGIN PERFORM pg_advisory_xact_lock(CASE NEW.argument WHEN 'first' THEN 1 ELSE 2 END); RETURN NEW; END $$`)
-			b.exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION gate()")
+			b.Exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION gate()")
 			freeFirst := queued(t, b, "SELECT pg_advisory_xact_lock(1)")
 			freeShared := queued(t, b, "SELECT pg_advisory_xact_lock(2)")
 
@@ -269,17 +270,17 @@ func TestGroupCommitCancelledInFlight(t *testing.T) {
 				var ctx context.Context
 				ctx, cancels[i] = context.WithCancel(t.Context())
 				defer cancels[i]()
-				wg.Go(func() { _, errs[i] = b.store.Create(ctx, taskstore.NewTask{Argument: arg}) })
+				wg.Go(func() { _, errs[i] = b.Store.Create(ctx, taskstore.NewTask{Argument: arg}) })
 				if i == 0 {
-					b.waitForBlocked(t, 1)
+					b.WaitForBlocked(t, 1)
 				}
 			}
 			freeFirst()
-			b.waitForBlocked(t, 1)
+			b.WaitForBlocked(t, 1)
 			cancels[1]()
 			if all {
 				cancels[2]()
-				b.waitFor(t, `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
+				b.WaitFor(t, `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
 					WHERE datname = current_database() AND wait_event_type = 'Lock')`)
 			}
 			freeShared()
@@ -295,9 +296,9 @@ func TestGroupCommitCancelledInFlight(t *testing.T) {
 // place.
 func TestGroupCommitOfLeases(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	store := taskstore.New(b.pool, taskstore.WithGroupCommit())
-	b.createMany(t, 100)
+	b := storetest.Setup(t)
+	store := taskstore.New(b.Pool, taskstore.WithGroupCommit())
+	b.CreateMany(t, 100)
 	tasks, err := store.Claim(t.Context(), 100)
 	if err != nil {
 		t.Fatal(err)
@@ -339,22 +340,22 @@ func TestGroupCommitOfLeases(t *testing.T) {
 // A single connection and a caller's transaction send each call by itself.
 func TestNoGroupCommitInATransaction(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	tx := b.begin(t, "")
-	if _, err := b.store.WithTx(tx).Create(t.Context(), newTask(1)); err != nil {
+	b := storetest.Setup(t)
+	tx := b.Begin(t, "")
+	if _, err := b.Store.WithTx(tx).Create(t.Context(), storetest.NewTask(1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := b.store.Count(t.Context(), taskstore.Filter{}); n != 0 || err != nil {
+	if n, err := b.Store.Count(t.Context(), taskstore.Filter{}); n != 0 || err != nil {
 		t.Errorf("%d tasks after a rollback, %v", n, err)
 	}
-	pool := b.connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	var wg sync.WaitGroup
 	for i := range 20 { // one connection is enough: nobody waits for a second one
 		wg.Go(func() {
-			if _, err := taskstore.New(pool).Create(t.Context(), newTask(i)); err != nil {
+			if _, err := taskstore.New(pool).Create(t.Context(), storetest.NewTask(i)); err != nil {
 				t.Error(err)
 			}
 		})

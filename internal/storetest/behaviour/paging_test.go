@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -18,16 +19,16 @@ const keeper = 42
 
 // populate creates n tasks of which every third is the keeper's, and returns the ids of these, newest
 // first, and of the others.
-func populate(t *testing.T, b *bundle, n int) (kept, others []int64) {
+func populate(t *testing.T, b *storetest.Bundle, n int) (kept, others []int64) {
 	t.Helper()
-	ts := newTasks(n)
+	ts := storetest.NewTasks(n)
 	for i := range ts {
 		ts[i].IntegrationID, ts[i].UserID = 1, 0
 		if i%3 == 0 {
 			ts[i].UserID = keeper
 		}
 	}
-	ids, err := b.store.CreateMany(t.Context(), ts)
+	ids, err := b.Store.CreateMany(t.Context(), ts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,22 +63,22 @@ func checkVisits(t *testing.T, visited, kept []int64) {
 // Between any two pages others insert new rows and delete rows on both sides of the reader.
 func TestPagesWhileOthersWriteBetweenThem(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	f := taskstore.ByIntegration(1)
 	kept, others := populate(t, b, 3000)
 
 	disturb := func() {
-		ts := newTasks(3)
+		ts := storetest.NewTasks(3)
 		for i := range ts {
 			ts[i].IntegrationID = 1
 		}
-		if _, err := b.store.CreateMany(t.Context(), ts); err != nil {
+		if _, err := b.Store.CreateMany(t.Context(), ts); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
 			for _, at := range []float64{0, 0.5, 1} { // the oldest, the newest and one between
 				i := int(at * float64(len(others)-1))
-				if err := b.store.Delete(t.Context(), others[i]); err != nil {
+				if err := b.Store.Delete(t.Context(), others[i]); err != nil {
 					t.Fatal(err)
 				}
 				others = slices.Delete(others, i, i+1)
@@ -87,11 +88,11 @@ func TestPagesWhileOthersWriteBetweenThem(t *testing.T) {
 
 	var visited []int64
 	for before := int64(0); ; {
-		page, err := b.store.List(t.Context(), f, taskstore.Page{Before: before, Limit: 17})
+		page, err := b.Store.List(t.Context(), f, taskstore.Page{Before: before, Limit: 17})
 		if err != nil {
 			t.Fatal(err)
 		}
-		visited = append(visited, ids(page)...)
+		visited = append(visited, storetest.IDs(page)...)
 		if len(page) < 17 {
 			break
 		}
@@ -101,7 +102,7 @@ func TestPagesWhileOthersWriteBetweenThem(t *testing.T) {
 	checkVisits(t, visited, kept)
 
 	visited = nil
-	for task, err := range b.store.All(t.Context(), f) {
+	for task, err := range b.Store.All(t.Context(), f) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,38 +116,38 @@ func TestPagesWhileOthersWriteBetweenThem(t *testing.T) {
 // The same with writers that never wait for the reader.
 func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	kept, others := populate(t, b, 6000)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var inserted, deleted, moved atomic.Int64
 	writers := []<-chan error{
-		start(func() error {
+		storetest.Start(func() error {
 			for ctx.Err() == nil {
-				if _, err := b.store.Create(t.Context(), taskstore.NewTask{IntegrationID: 1}); err != nil {
+				if _, err := b.Store.Create(t.Context(), taskstore.NewTask{IntegrationID: 1}); err != nil {
 					return err
 				}
 				inserted.Add(1)
 			}
 			return nil
 		}),
-		start(func() error {
+		storetest.Start(func() error {
 			for i := 0; i < len(others) && ctx.Err() == nil; i++ {
 				id := others[(i*7919)%len(others)] // all over the table; 7919 is prime
-				if err := b.store.Delete(t.Context(), id); err != nil {
+				if err := b.Store.Delete(t.Context(), id); err != nil {
 					return err
 				}
 				deleted.Add(1)
 			}
 			return nil
 		}),
-		start(func() error { // an update moves a row within the table, not within the list
+		storetest.Start(func() error { // an update moves a row within the table, not within the list
 			for i := 0; ctx.Err() == nil; i++ {
-				task, err := b.store.Get(t.Context(), kept[(i*7919)%len(kept)])
+				task, err := b.Store.Get(t.Context(), kept[(i*7919)%len(kept)])
 				if err != nil {
 					return err
 				}
-				if _, err := b.store.Update(t.Context(), task); err != nil {
+				if _, err := b.Store.Update(t.Context(), task); err != nil {
 					return err
 				}
 				moved.Add(1)
@@ -155,13 +156,13 @@ func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 		}),
 	}
 	for inserted.Load() == 0 || deleted.Load() == 0 || moved.Load() == 0 {
-		if err := b.pool.Ping(ctx); err != nil {
+		if err := b.Pool.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, f := range []taskstore.Filter{taskstore.ByIntegration(1), {}, taskstore.ByIntegration(1).WithStatus(taskstore.Pending)} {
-		checkVisits(t, ids(collect(t, b.store, f)), kept)
-		checkVisits(t, ids(pages(t, b.store, f, 99)), kept)
+		checkVisits(t, storetest.IDs(collect(t, b.Store, f)), kept)
+		checkVisits(t, storetest.IDs(pages(t, b.Store, f, 99)), kept)
 	}
 	stop()
 	for _, w := range writers {
@@ -175,9 +176,9 @@ func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 // loop that was left early, in whichever way.
 func TestAllHoldsNoConnection(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 2500)
-	pool := b.connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	b := storetest.Setup(t)
+	b.CreateMany(t, 2500)
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := taskstore.New(pool)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a leaked connection blocks for ever
 	defer cancel()
@@ -229,12 +230,12 @@ func TestAllHoldsNoConnection(t *testing.T) {
 // An error in the middle is yielded once, with a zero Task, and ends the loop.
 func TestAllEndsWithTheFirstError(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 2500)
+	b := storetest.Setup(t)
+	b.CreateMany(t, 2500)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	tasks, failures := 0, 0
-	for task, err := range b.store.All(ctx, taskstore.Filter{}) {
+	for task, err := range b.Store.All(ctx, taskstore.Filter{}) {
 		if err == nil {
 			if tasks++; tasks == 1500 {
 				cancel()
@@ -254,8 +255,8 @@ func TestAllEndsWithTheFirstError(t *testing.T) {
 // A Seq2 can be ranged over again, and then reads again.
 func TestAllCanBeRepeated(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	seq := b.store.All(t.Context(), taskstore.Filter{})
+	b := storetest.Setup(t)
+	seq := b.Store.All(t.Context(), taskstore.Filter{})
 	for n := range 3 {
 		got := 0
 		for _, err := range seq {
@@ -267,6 +268,6 @@ func TestAllCanBeRepeated(t *testing.T) {
 		if got != n {
 			t.Errorf("round %d yields %d tasks", n, got)
 		}
-		b.create(t, n)
+		b.Create(t, n)
 	}
 }

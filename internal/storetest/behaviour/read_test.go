@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"maps"
@@ -8,25 +8,26 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
 func TestGet(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	for _, st := range []taskstore.Status{taskstore.Pending, taskstore.Processing, taskstore.Completed, taskstore.Failed} {
-		want := b.in(t, st)
-		got, err := b.store.Get(t.Context(), want.ID)
+		want := b.In(t, st)
+		got, err := b.Store.Get(t.Context(), want.ID)
 		if err != nil || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
 		}
-		if got := storedTask(t, b.pool, want.ID); got != want || got.Status != st {
+		if got := storetest.StoredTask(t, b.Pool, want.ID); got != want || got.Status != st {
 			t.Errorf("stored %+v, want %+v", got, want)
 		}
 	}
 	for _, id := range []int64{0, -1, 1_000_000, math.MaxInt64, math.MinInt64} {
-		got, err := b.store.Get(t.Context(), id)
-		wantError(t, err, taskstore.ErrNotFound, pgx.ErrNoRows)
+		got, err := b.Store.Get(t.Context(), id)
+		storetest.WantError(t, err, taskstore.ErrNotFound, pgx.ErrNoRows)
 		if got != (taskstore.Task{}) {
 			t.Errorf("got %+v beside the error", got)
 		}
@@ -35,23 +36,23 @@ func TestGet(t *testing.T) {
 
 func TestListLimits(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	newest := b.createMany(t, 1100)
+	b := storetest.Setup(t)
+	newest := b.CreateMany(t, 1100)
 	slices.Reverse(newest)
 	for limit, want := range map[int]int{0: 100, 1: 1, 2: 2, 100: 100, 999: 999, 1000: 1000} {
-		got, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Limit: limit})
-		if err != nil || !slices.Equal(ids(got), newest[:want]) {
+		got, err := b.Store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Limit: limit})
+		if err != nil || !slices.Equal(storetest.IDs(got), newest[:want]) {
 			t.Errorf("limit %d: %d tasks, error %v, want the newest %d", limit, len(got), err, want)
 		}
 	}
 	for _, limit := range []int{-1, 1001, math.MaxInt32 + 1, math.MaxInt, math.MinInt} {
-		got, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Limit: limit})
-		wantError(t, err, taskstore.ErrInvalid)
+		got, err := b.Store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Limit: limit})
+		storetest.WantError(t, err, taskstore.ErrInvalid)
 		if got != nil {
 			t.Errorf("limit %d: %d tasks beside the error", limit, len(got))
 		}
 	}
-	tasks, err := b.store.List(t.Context(), taskstore.ByUser(-1), taskstore.Page{})
+	tasks, err := b.Store.List(t.Context(), taskstore.ByUser(-1), taskstore.Page{})
 	if err != nil || tasks == nil || len(tasks) != 0 {
 		t.Errorf("got %v, %v, want an empty slice, which is [] as JSON", tasks, err)
 	}
@@ -60,10 +61,10 @@ func TestListLimits(t *testing.T) {
 // Rows at the limits of int64, and those that no sequence makes.
 func TestListAtTheLimitsOfIDs(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	all := []int64{math.MaxInt64, math.MaxInt64 - 1, 2, 1, 0, -1, math.MinInt64 + 1, math.MinInt64}
 	for _, id := range all {
-		b.exec(t, `
+		b.Exec(t, `
 			INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
 			VALUES ($1, 1, 1, 1, 1, 1, '')`, id)
 	}
@@ -79,23 +80,23 @@ func TestListAtTheLimitsOfIDs(t *testing.T) {
 		math.MinInt64 + 1: all[7:],
 		math.MinInt64:     {},
 	} {
-		got, err := b.store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Before: before})
-		if err != nil || got == nil || !slices.Equal(ids(got), want) {
-			t.Errorf("before %d: ids %v, error %v, want %v", before, ids(got), err, want)
+		got, err := b.Store.List(t.Context(), taskstore.Filter{}, taskstore.Page{Before: before})
+		if err != nil || got == nil || !slices.Equal(storetest.IDs(got), want) {
+			t.Errorf("before %d: ids %v, error %v, want %v", before, storetest.IDs(got), err, want)
 		}
 	}
-	if got := collect(t, b.store, taskstore.Filter{}); !slices.Equal(ids(got), all) {
-		t.Errorf("All: ids %v, want %v", ids(got), all)
+	if got := collect(t, b.Store, taskstore.Filter{}); !slices.Equal(storetest.IDs(got), all) {
+		t.Errorf("All: ids %v, want %v", storetest.IDs(got), all)
 	}
 	for _, id := range all {
-		task, err := b.store.Get(t.Context(), id)
+		task, err := b.Store.Get(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if task, err = b.store.Update(t.Context(), task); err != nil || task.ID != id {
+		if task, err = b.Store.Update(t.Context(), task); err != nil || task.ID != id {
 			t.Errorf("update of %d: %+v, %v", id, task, err)
 		}
-		if err := b.store.Delete(t.Context(), id); err != nil {
+		if err := b.Store.Delete(t.Context(), id); err != nil {
 			t.Error(err)
 		}
 	}
@@ -104,12 +105,12 @@ func TestListAtTheLimitsOfIDs(t *testing.T) {
 // A thousand rows end a page of All; the lowest id of all must not make it go round again.
 func TestAllWithAFullLastPage(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.exec(t, `
+	b := storetest.Setup(t)
+	b.Exec(t, `
 		INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
 		SELECT $1::bigint + n, 1, 1, 1, 1, 1, '' FROM generate_series(0, 1999) AS n`, int64(math.MinInt64))
 	var got []int64
-	for task, err := range b.store.All(t.Context(), taskstore.Filter{}) {
+	for task, err := range b.Store.All(t.Context(), taskstore.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,22 +125,22 @@ func TestAllWithAFullLastPage(t *testing.T) {
 
 func TestCounts(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	counts, err := b.store.CountByStatus(t.Context())
+	b := storetest.Setup(t)
+	counts, err := b.Store.CountByStatus(t.Context())
 	if err != nil || counts == nil || len(counts) != 0 {
 		t.Errorf("an empty table has %v, %v", counts, err)
 	}
 	for st, n := range []int{3, 0, 2, 1} {
 		for range n {
-			b.in(t, taskstore.Status(st))
+			b.In(t, taskstore.Status(st))
 		}
 	}
-	counts, err = b.store.CountByStatus(t.Context())
+	counts, err = b.Store.CountByStatus(t.Context())
 	want := map[taskstore.Status]int64{taskstore.Pending: 3, taskstore.Completed: 2, taskstore.Failed: 1}
 	if err != nil || !maps.Equal(counts, want) {
 		t.Errorf("counted %v, %v, want %v", counts, err, want)
 	}
-	n, err := b.store.Count(t.Context(), taskstore.Filter{})
+	n, err := b.Store.Count(t.Context(), taskstore.Filter{})
 	if err != nil || n != 6 {
 		t.Errorf("counted %d, %v, want 6", n, err)
 	}
@@ -147,22 +148,22 @@ func TestCounts(t *testing.T) {
 
 func TestAFilterOfNoStatusIsRefused(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.create(t, 1)
+	b := storetest.Setup(t)
+	b.Create(t, 1)
 	for _, st := range []taskstore.Status{-1, 4, math.MaxInt32, math.MinInt32} {
 		for _, f := range []taskstore.Filter{
 			taskstore.ByStatus(st),
 			taskstore.ByUser(12).WithStatus(st),
 			taskstore.ByBatch(taskstore.Batch{IntegrationID: 11, ClientID: 13, TemplateID: 15}).WithStatus(st),
 		} {
-			tasks, err := b.store.List(t.Context(), f, taskstore.Page{})
-			wantError(t, err, taskstore.ErrInvalid)
-			n, err := b.store.Count(t.Context(), f)
-			wantError(t, err, taskstore.ErrInvalid)
+			tasks, err := b.Store.List(t.Context(), f, taskstore.Page{})
+			storetest.WantError(t, err, taskstore.ErrInvalid)
+			n, err := b.Store.Count(t.Context(), f)
+			storetest.WantError(t, err, taskstore.ErrInvalid)
 			yields := 0
-			for task, err := range b.store.All(t.Context(), f) {
+			for task, err := range b.Store.All(t.Context(), f) {
 				yields++
-				wantError(t, err, taskstore.ErrInvalid)
+				storetest.WantError(t, err, taskstore.ErrInvalid)
 				if task != (taskstore.Task{}) {
 					t.Errorf("All yields %+v beside the error", task)
 				}

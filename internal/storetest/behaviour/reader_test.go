@@ -1,4 +1,4 @@
-package storetest
+package behaviour
 
 import (
 	"slices"
@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -20,14 +21,14 @@ func TestListsOfAnUnmigratedTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			b.createMany(t, 3)
-			b.exec(t, `
+			b := storetest.Setup(t)
+			b.CreateMany(t, 3)
+			b.Exec(t, `
 				ALTER TABLE tasks DISABLE TRIGGER USER,
 					ALTER status DROP NOT NULL, ALTER created_at DROP NOT NULL, ALTER updated_at DROP NOT NULL,
 					ALTER account_id DROP NOT NULL`)
-			b.exec(t, `UPDATE tasks SET status = NULL, created_at = NULL, updated_at = NULL WHERE id = 2`)
-			s := taskstore.New(b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
+			b.Exec(t, `UPDATE tasks SET status = NULL, created_at = NULL, updated_at = NULL WHERE id = 2`)
+			s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
 
 			check := func() {
 				t.Helper()
@@ -48,12 +49,12 @@ func TestListsOfAnUnmigratedTable(t *testing.T) {
 				}
 			}
 			check()
-			b.exec(t, `ALTER TABLE tasks ALTER argument TYPE varchar(100)`)
-			b.exec(t, `ALTER TABLE tasks ALTER account_id TYPE integer`)
-			s = taskstore.New(b.connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
+			b.Exec(t, `ALTER TABLE tasks ALTER argument TYPE varchar(100)`)
+			b.Exec(t, `ALTER TABLE tasks ALTER account_id TYPE integer`)
+			s = taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode }))
 			check()
 
-			b.exec(t, `UPDATE tasks SET account_id = NULL WHERE id = 1`)
+			b.Exec(t, `UPDATE tasks SET account_id = NULL WHERE id = 1`)
 			if got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{}); err == nil || !strings.Contains(err.Error(), "NULL") {
 				t.Errorf("listed %+v, %v; want an error that names NULL", got, err)
 			}
@@ -64,9 +65,9 @@ func TestListsOfAnUnmigratedTable(t *testing.T) {
 // A filter's statement is planned for its values each time; others are prepared once.
 func TestFiltersArePlannedForTheirValues(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 3)
-	pool := b.connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	b := storetest.Setup(t)
+	b.CreateMany(t, 3)
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := taskstore.New(pool)
 	list := func(s *taskstore.Store, f taskstore.Filter) {
 		t.Helper()
@@ -77,9 +78,10 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	batch := taskstore.Batch{IntegrationID: 1, ClientID: 2, TemplateID: 3}
 	filters := []taskstore.Filter{
-		taskstore.ByUser(2), taskstore.ByBatch(busy), taskstore.ByStatus(taskstore.Completed),
-		taskstore.ByBatch(busy).WithStatus(taskstore.Pending),
+		taskstore.ByUser(2), taskstore.ByBatch(batch), taskstore.ByStatus(taskstore.Completed),
+		taskstore.ByBatch(batch).WithStatus(taskstore.Pending),
 	}
 	tx, err := pool.Begin(t.Context())
 	if err != nil {
@@ -114,9 +116,9 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 
 // What a task costs in allocations is what one writes by hand with pgx, at most: a row costs one, its Argument.
 func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of the whole process
-	b := setup(t)
-	b.createMany(t, 100)
-	pool := b.connect(t, func(*pgxpool.Config) {}) // pgx's own defaults
+	b := storetest.Setup(t)
+	b.CreateMany(t, 100)
+	pool := b.Connect(t, func(*pgxpool.Config) {}) // pgx's own defaults
 	store := taskstore.New(pool)
 	scan := func(row pgx.Row) (task taskstore.Task, err error) {
 		err = row.Scan(&task.ID, &task.IntegrationID, &task.UserID, &task.ClientID, &task.AccountID, &task.TemplateID,

@@ -1,57 +1,32 @@
-package storetest
+package behaviour
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
-
-// failWrites makes the first n statements that write to tasks fail with that SQLSTATE. The sequence
-// attempts counts them, whatever is rolled back.
-func failWrites(t *testing.T, b *bundle, code string, n int) {
-	t.Helper()
-	b.exec(t, `CREATE SEQUENCE IF NOT EXISTS attempts`)
-	b.exec(t, `ALTER SEQUENCE attempts RESTART`)
-	b.exec(t, `GRANT ALL ON SEQUENCE attempts TO PUBLIC`) // whoever writes, fails
-	b.exec(t, fmt.Sprintf(`
-		CREATE OR REPLACE FUNCTION fail_write() RETURNS trigger LANGUAGE plpgsql AS $$
-		BEGIN
-			IF nextval('attempts') <= %d THEN
-				RAISE EXCEPTION 'made to fail' USING ERRCODE = '%s';
-			END IF;
-			RETURN NULL;
-		END $$`, n, code))
-	b.exec(t, `
-		CREATE OR REPLACE TRIGGER fail_write AFTER INSERT OR UPDATE OR DELETE ON tasks
-		FOR EACH STATEMENT EXECUTE FUNCTION fail_write()`)
-}
-
-func attempts(t *testing.T, b *bundle) int64 {
-	t.Helper()
-	return one[int64](t, b.pool, `SELECT last_value FROM attempts`)
-}
 
 // writes are the methods that write, each once.
 var writes = map[string]func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error{
 	"create task": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-		_, err := s.Create(ctx, newTask(1))
+		_, err := s.Create(ctx, storetest.NewTask(1))
 		return err
 	},
 	"create 2 tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-		_, err := s.CreateMany(ctx, newTasks(2))
+		_, err := s.CreateMany(ctx, storetest.NewTasks(2))
 		return err
 	},
 	"create 200 tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-		_, err := s.CreateMany(ctx, newTasks(200))
+		_, err := s.CreateMany(ctx, storetest.NewTasks(200))
 		return err
 	},
 	"update task 1": func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error {
@@ -76,19 +51,19 @@ func TestTransientFailuresAreRetried(t *testing.T) {
 	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
+			b := storetest.Setup(t)
 			for _, code := range []string{"40001", "40P01"} {
-				b.exec(t, `DROP TRIGGER IF EXISTS fail_write ON tasks`)
-				b.exec(t, `TRUNCATE tasks RESTART IDENTITY`)
-				task := b.create(t, 1)
-				failWrites(t, b, code, 3)
-				if err := write(t.Context(), b.store, task); err != nil {
+				b.Exec(t, `DROP TRIGGER IF EXISTS fail_write ON tasks`)
+				b.Exec(t, `TRUNCATE tasks RESTART IDENTITY`)
+				task := b.Create(t, 1)
+				storetest.FailWrites(t, b, code, 3)
+				if err := write(t.Context(), b.Store, task); err != nil {
 					t.Errorf("%s: %v", code, err)
 				}
-				if n := attempts(t, b); n != 4 {
+				if n := storetest.Attempts(t, b); n != 4 {
 					t.Errorf("%s: %d attempts, want 4", code, n)
 				}
-				if rows, want := len(stored(t, b.pool)), 1+rowsAdded[name]; rows != want {
+				if rows, want := len(storetest.Stored(t, b.Pool)), 1+rowsAdded[name]; rows != want {
 					t.Errorf("%s: %d rows, want %d", code, rows, want)
 				}
 			}
@@ -102,32 +77,32 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			task := b.create(t, 1)
-			conn := b.connection(t)
-			lent := b.single(t)["a pool's connection"]
+			b := storetest.Setup(t)
+			task := b.Create(t, 1)
+			conn := b.Connection(t)
+			lent := b.Single(t)["a pool's connection"]
 			for code, isConflict := range map[string]bool{"40001": true, "40P01": false} {
 				for _, how := range []string{"WithTx", "New", "BEGIN by hand", "BEGIN by hand, of a pool"} {
-					failWrites(t, b, code, 1)
+					storetest.FailWrites(t, b, code, 1)
 					for _, db := range []taskstore.DB{conn, lent} {
 						if _, err := db.Exec(t.Context(), `BEGIN`); err != nil {
 							t.Fatal(err)
 						}
 					}
-					s, tx := taskstore.New(conn), b.begin(t, pgx.ReadCommitted)
+					s, tx := taskstore.New(conn), b.Begin(t, pgx.ReadCommitted)
 					switch how {
 					case "WithTx":
-						s = b.store.WithTx(tx)
+						s = b.Store.WithTx(tx)
 					case "New":
 						s = taskstore.New(tx)
 					case "BEGIN by hand, of a pool":
 						s = taskstore.New(lent)
 					}
 					err := write(t.Context(), s, task)
-					if sqlState(err) != code || errors.Is(err, taskstore.ErrConflict) != isConflict {
+					if storetest.SQLState(err) != code || errors.Is(err, taskstore.ErrConflict) != isConflict {
 						t.Errorf("%s, %s: error %v, want the server's, a conflict: %v", how, code, err, isConflict)
 					}
-					if n := attempts(t, b); n != 1 {
+					if n := storetest.Attempts(t, b); n != 1 {
 						t.Errorf("%s, %s: %d attempts, want 1", how, code, n)
 					}
 					if err := tx.Rollback(t.Context()); err != nil {
@@ -147,16 +122,16 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 // The retries end with the context, and the error says both why it stopped and why it retried.
 func TestRetriesEndWithTheContext(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	task := b.create(t, 1)
-	failWrites(t, b, "40P01", 1_000_000)
+	b := storetest.Setup(t)
+	task := b.Create(t, 1)
+	storetest.FailWrites(t, b, "40P01", 1_000_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	done := start(func() error { return b.store.Delete(ctx, task.ID) })
-	b.waitFor(t, `SELECT last_value >= 3 FROM attempts`)
+	done := storetest.Start(func() error { return b.Store.Delete(ctx, task.ID) })
+	b.WaitFor(t, `SELECT last_value >= 3 FROM attempts`)
 	cancel()
-	wantError(t, <-done, context.Canceled)
-	if got := storedTask(t, b.pool, task.ID); got != task {
+	storetest.WantError(t, <-done, context.Canceled)
+	if got := storetest.StoredTask(t, b.Pool, task.ID); got != task {
 		t.Errorf("stored %+v, want %+v", got, task)
 	}
 }
@@ -165,48 +140,48 @@ func TestRetriesEndWithTheContext(t *testing.T) {
 // again, and then succeeds or meets the new version.
 func TestSerializableSessionsAreRetried(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	pool := b.connect(t, func(c *pgxpool.Config) {
+	b := storetest.Setup(t)
+	pool := b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
 	})
 	s := taskstore.New(pool)
 	for name, change := range rowChanges {
-		task := b.create(t, 1)
-		rival := b.begin(t, pgx.ReadCommitted)
-		current, err := b.store.WithTx(rival).SetStatus(t.Context(), task, taskstore.Processing)
+		task := b.Create(t, 1)
+		rival := b.Begin(t, pgx.ReadCommitted)
+		current, err := b.Store.WithTx(rival).SetStatus(t.Context(), task, taskstore.Processing)
 		if err != nil {
 			t.Fatal(err)
 		}
-		done := start(func() error { return change(t, s, task) })
-		b.waitForBlocked(t, 1)
+		done := storetest.Start(func() error { return change(t, s, task) })
+		b.WaitForBlocked(t, 1)
 		if err := rival.Commit(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		err = <-done
 		if name == "Delete" {
-			if err != nil || len(stored(t, b.pool)) != 0 {
-				t.Errorf("Delete: %v, and %d rows", err, len(stored(t, b.pool)))
+			if err != nil || len(storetest.Stored(t, b.Pool)) != 0 {
+				t.Errorf("Delete: %v, and %d rows", err, len(storetest.Stored(t, b.Pool)))
 			}
 			continue
 		}
-		wantError(t, err, taskstore.ErrConflict)
-		if state := sqlState(err); state != "" {
+		storetest.WantError(t, err, taskstore.ErrConflict)
+		if state := storetest.SQLState(err); state != "" {
 			t.Errorf("%s was not run again: SQLSTATE %s", name, state)
 		}
-		if got := storedTask(t, b.pool, task.ID); got != current {
+		if got := storetest.StoredTask(t, b.Pool, task.ID); got != current {
 			t.Errorf("stored %+v, want %+v", got, current)
 		}
-		b.exec(t, `DELETE FROM tasks`)
+		b.Exec(t, `DELETE FROM tasks`)
 	}
 }
 
 // What the Store deals with by itself shows in its log, once for each time, without what the task carries.
 func TestRetriesAreLogged(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	failWrites(t, b, "40P01", 2)
+	b := storetest.Setup(t)
+	storetest.FailWrites(t, b, "40P01", 2)
 	var log bytes.Buffer
-	s := taskstore.New(b.pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+	s := taskstore.New(b.Pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
 	if _, err := s.Create(t.Context(), taskstore.NewTask{Argument: "private"}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package storetest
+package importers
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package storetest
+package pages
 
 import (
 	"math"
@@ -34,7 +34,7 @@ func TestPagesOfAClaim(t *testing.T) {
 
 	large.finished(t, finished)
 	alone := measureWork(t, small, "nothing else")
-	check := func(b *bundle, name string) map[string]workCost {
+	check := func(b *table, name string) map[string]workCost {
 		t.Helper()
 		costs := measureWork(t, b, name)
 		for planMode, cost := range costs {
@@ -66,10 +66,10 @@ func TestPagesOfABatchWithNothingPending(t *testing.T) {
 	const rows, most = 100_000, 20
 	b := setup(t)
 	b.finished(t, rows)
-	b.exec(t, `
+	b.Exec(t, `
 		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 		SELECT 8, 8, 8, 8, 8, '' FROM generate_series(1, $1::integer)`, rows)
-	b.exec(t, "VACUUM (ANALYZE) tasks")
+	b.Exec(t, "VACUUM (ANALYZE) tasks")
 	tempted := newMeter(t, b, customPlan).explain(`SELECT id FROM tasks
 		WHERE integration_id = $1 AND client_id = $2 AND template_id = $3 AND status = 0 ORDER BY id LIMIT $4`,
 		busy.IntegrationID, busy.ClientID, busy.TemplateID, claimed)
@@ -107,12 +107,12 @@ func atMost(t *testing.T, what string, pages, base int64) {
 }
 
 // measureWork adds pending tasks and says what the work on them costs under each kind of plan.
-func measureWork(t *testing.T, b *bundle, name string) map[string]workCost {
+func measureWork(t *testing.T, b *table, name string) map[string]workCost {
 	t.Helper()
 	costs := make(map[string]workCost)
 	for _, planMode := range []string{customPlan, genericPlan} {
 		b.pending(t, 5000)
-		b.exec(t, "ANALYZE tasks")
+		b.Exec(t, "ANALYZE tasks")
 		m := newMeter(t, b, planMode)
 		store := taskstore.New(m)
 		var cost workCost

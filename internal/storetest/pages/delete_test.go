@@ -1,8 +1,9 @@
-package storetest
+package pages
 
 import (
 	"testing"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -17,11 +18,11 @@ func TestPagesOfDeleteFinished(t *testing.T) {
 			b := setup(t)
 			afresh := func() int64 { // of a Store that knows nothing, on a table without old tasks
 				m := newMeter(t, b, planMode)
-				return m.of(func() { deleteFinished(t, taskstore.New(m), limit, 0) })
+				return m.of(func() { storetest.DeleteFinished(t, taskstore.New(m), limit, 0) })
 			}
 			b.pending(t, 2*limit)
 			alone := afresh()
-			b.exec(t, "TRUNCATE tasks")
+			b.Exec(t, "TRUNCATE tasks")
 
 			b.finished(t, calls*limit)
 			b.pending(t, 2*limit)
@@ -31,7 +32,7 @@ func TestPagesOfDeleteFinished(t *testing.T) {
 
 			var first, last int64
 			for i := range calls {
-				last = m.of(func() { deleteFinished(t, store, limit, limit) })
+				last = m.of(func() { storetest.DeleteFinished(t, store, limit, limit) })
 				if i == 0 {
 					first = last
 				}
@@ -43,7 +44,7 @@ func TestPagesOfDeleteFinished(t *testing.T) {
 
 			// Nor at the end of the table, after which a call begins again at the oldest task.
 			for range 3 {
-				again := m.of(func() { deleteFinished(t, store, limit, 0) })
+				again := m.of(func() { storetest.DeleteFinished(t, store, limit, 0) })
 				atMost(t, "a call that finds nothing", again, alone)
 			}
 

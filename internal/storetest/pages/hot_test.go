@@ -1,4 +1,4 @@
-package storetest
+package pages
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -22,10 +23,10 @@ func TestHeartbeatsAreHOT(t *testing.T) { //nolint:paralleltest // see above
 		t.Run(fmt.Sprintf("in batches of %d", batch), func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.exec(t, "ALTER TABLE tasks SET (autovacuum_enabled = false)") // its snapshot disturbs too
+			b.Exec(t, "ALTER TABLE tasks SET (autovacuum_enabled = false)") // its snapshot disturbs too
 			b.pending(t, 10*leases)
-			b.exec(t, "VACUUM (ANALYZE) tasks")
-			tasks := claim(t, b.store, leases)
+			b.Exec(t, "VACUUM (ANALYZE) tasks")
+			tasks := storetest.Claim(t, b.Store, leases)
 			b.waitForUpdates(t, leases)
 
 			cold := b.heartbeat(t, tasks, batch, warmUp)
@@ -44,10 +45,10 @@ func TestHeartbeatsAreHOT(t *testing.T) { //nolint:paralleltest // see above
 
 // heartbeat sends n heartbeats and returns how many of them were HOT. They go through a connection that
 // ends with them: at its end at the latest it reports what it did.
-func (b *bundle) heartbeat(t *testing.T, tasks []taskstore.Task, batch, n int) int64 {
+func (b *table) heartbeat(t *testing.T, tasks []taskstore.Task, batch, n int) int64 {
 	t.Helper()
 	before, hotBefore := b.updates(t)
-	pool := b.connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	store := taskstore.New(pool)
 	for sent := 0; sent < n; sent += batch {
 		first := sent % len(tasks)
@@ -64,16 +65,16 @@ func (b *bundle) heartbeat(t *testing.T, tasks []taskstore.Task, batch, n int) i
 	return hot - hotBefore
 }
 
-func (b *bundle) waitForUpdates(t *testing.T, n int64) {
+func (b *table) waitForUpdates(t *testing.T, n int64) {
 	t.Helper()
-	b.waitFor(t, `SELECT n_tup_upd >= $1 FROM pg_stat_user_tables WHERE relname = 'tasks'`, n)
+	b.WaitFor(t, `SELECT n_tup_upd >= $1 FROM pg_stat_user_tables WHERE relname = 'tasks'`, n)
 }
 
 // updates returns how many updates of rows are reported so far, and how many of them were HOT.
-func (b *bundle) updates(t *testing.T) (all, hot int64) {
+func (b *table) updates(t *testing.T) (all, hot int64) {
 	t.Helper()
 	const sql = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'tasks'"
-	if err := b.pool.QueryRow(t.Context(), sql).Scan(&all, &hot); err != nil {
+	if err := b.Pool.QueryRow(t.Context(), sql).Scan(&all, &hot); err != nil {
 		t.Fatal(err)
 	}
 	return all, hot

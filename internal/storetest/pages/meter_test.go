@@ -1,4 +1,4 @@
-package storetest
+package pages
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/internal/storetest"
 )
 
 // meter is a DB that counts the pages which each of the store's statements touches. Before a statement
@@ -36,11 +38,10 @@ const (
 	genericPlan = "force_generic_plan"
 )
 
-// newMeter connects as services do, whatever TASKSTORE_TEST_PGBOUNCER_MODE says: how a statement is sent decides
-// how it is planned.
-func newMeter(t *testing.T, b *bundle, planMode string) *meter {
+// newMeter returns a meter over connections with pgx's defaults, as services have them.
+func newMeter(t *testing.T, b *table, planMode string) *meter {
 	t.Helper()
-	return &meter{Pool: b.connect(t, func(*pgxpool.Config) {}), t: t, planMode: planMode}
+	return &meter{Pool: b.Connect(t, func(*pgxpool.Config) {}), t: t, planMode: planMode}
 }
 
 func (m *meter) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
@@ -85,7 +86,7 @@ func (m *meter) explainAfter(before []string, sql string, args ...any) measured 
 	for i, arg := range args {
 		values[i] = fmt.Sprintf("%d", arg) // EXECUTE takes no parameters, and these are integers
 	}
-	plan := one[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured("+strings.Join(values, ", ")+")")
+	plan := storetest.One[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured("+strings.Join(values, ", ")+")")
 	exec("DEALLOCATE measured") // a rollback would leave it
 
 	var explained []struct {

@@ -1,4 +1,4 @@
-package storetest
+package pages
 
 import (
 	"testing"
@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -23,19 +24,19 @@ var hostilePlans = map[string]map[string]string{
 }
 
 // hostileStatistics fill the table with pending tasks, and leave the planner with a belief about it.
-var hostileStatistics = map[string]func(t *testing.T, b *bundle, pending int){
-	"true": func(t *testing.T, b *bundle, pending int) {
+var hostileStatistics = map[string]func(t *testing.T, b *table, pending int){
+	"true": func(t *testing.T, b *table, pending int) {
 		b.pending(t, pending)
-		b.exec(t, "VACUUM (ANALYZE) tasks")
+		b.Exec(t, "VACUUM (ANALYZE) tasks")
 	},
-	"from when it had one task": func(t *testing.T, b *bundle, pending int) {
+	"from when it had one task": func(t *testing.T, b *table, pending int) {
 		b.pending(t, 1)
-		b.exec(t, "VACUUM (ANALYZE) tasks")
+		b.Exec(t, "VACUUM (ANALYZE) tasks")
 		b.pending(t, pending-1)
 	},
-	"from when nothing was pending": func(t *testing.T, b *bundle, pending int) {
+	"from when nothing was pending": func(t *testing.T, b *table, pending int) {
 		b.finished(t, pending)
-		b.exec(t, "UPDATE tasks SET status = 0, updated_at = updated_at + 1")
+		b.Exec(t, "UPDATE tasks SET status = 0, updated_at = updated_at + 1")
 	},
 }
 
@@ -47,12 +48,12 @@ func TestClaimNeverTakesMore(t *testing.T) {
 		t.Run(stats, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.exec(t, "ALTER TABLE tasks SET (autovacuum_enabled = false)") // the statistics stay as they are
+			b.Exec(t, "ALTER TABLE tasks SET (autovacuum_enabled = false)") // the statistics stay as they are
 			fill(t, b, pending)
 			overclaimed := 0
 			for name, settings := range hostilePlans {
 				for _, planMode := range []string{customPlan, genericPlan} {
-					pool := b.connect(t, func(c *pgxpool.Config) {
+					pool := b.Connect(t, func(c *pgxpool.Config) {
 						c.ConnConfig.RuntimeParams["plan_cache_mode"] = planMode
 						for setting, value := range settings {
 							c.ConnConfig.RuntimeParams[setting] = value
@@ -78,7 +79,7 @@ func TestClaimNeverTakesMore(t *testing.T) {
 						for range 7 { // a prepared statement's plan may change with its sixth use
 							got := rolledBack(t, pool, func(tx pgx.Tx) int {
 								s := taskstore.New(tx, opts...)
-								return len(claim(t, s, n)) + len(claimBatch(t, s, busy, n))
+								return len(storetest.Claim(t, s, n)) + len(storetest.ClaimBatch(t, s, busy, n))
 							})
 							if got != 2*n {
 								t.Errorf("%s, %s, %s: claimed %d tasks, want %d", name, planMode, kind, got, 2*n)

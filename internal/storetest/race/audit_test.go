@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -43,9 +44,9 @@ type audited struct {
 	newVersion           taskstore.Millis
 }
 
-func readAudit(t *testing.T, b *bundle) []audited {
+func readAudit(t *testing.T, b *storetest.Bundle) []audited {
 	t.Helper()
-	rows, err := b.pool.Query(t.Context(), `
+	rows, err := b.Pool.Query(t.Context(), `
 		SELECT program, call, task, old_status, new_status, old_version, new_version
 		FROM audit WHERE old_status IS NOT NULL AND new_status IS NOT NULL ORDER BY seq`)
 	if err != nil {
@@ -93,12 +94,12 @@ var auditRules = []struct{ rule, exceptions string }{
 }
 
 // brokenRules returns the exceptions to auditRules.
-func brokenRules(t *testing.T, b *bundle) (problems []string) {
+func brokenRules(t *testing.T, b *storetest.Bundle) (problems []string) {
 	t.Helper()
-	b.exec(t, `CREATE INDEX ON audit (task, seq)`)
-	b.exec(t, `ANALYZE audit`)
+	b.Exec(t, `CREATE INDEX ON audit (task, seq)`)
+	b.Exec(t, `ANALYZE audit`)
 	for _, r := range auditRules {
-		rows, err := b.pool.Query(t.Context(), r.exceptions+" LIMIT 3")
+		rows, err := b.Pool.Query(t.Context(), r.exceptions+" LIMIT 3")
 		if err != nil {
 			t.Fatal(err)
 		}

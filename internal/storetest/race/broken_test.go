@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -75,7 +76,7 @@ func TestRaceRejectsAClaimInTwoSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Both look before either takes.
-	pending := one[int64](t, pool, `SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 1`)
+	pending := storetest.One[int64](t, pool, `SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 1`)
 	for range 2 {
 		_, _ = r.actor(1).do(stepClaim, func(ctx context.Context, c *call) error { return claimByID(ctx, pool, c, pending) })
 	}
@@ -106,6 +107,6 @@ func claimOnly(t *testing.T, w worker) []taskstore.Task {
 
 // resetByHand puts the first task back.
 func (r *race) resetByHand(ctx context.Context) error {
-	_, err := r.b.pool.Exec(ctx, `UPDATE tasks SET status = 0 WHERE id = 1`)
+	_, err := r.b.Pool.Exec(ctx, `UPDATE tasks SET status = 0 WHERE id = 1`)
 	return err
 }

@@ -1,10 +1,11 @@
-package storetest
+package race
 
 import (
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -75,7 +76,7 @@ func (r *race) problems() []string {
 	changes := readAudit(r.t, r.b)
 	tasks, problems := r.histories(changes)
 	problems = append(problems, brokenRules(r.t, r.b)...)
-	for _, row := range stored(r.t, r.b.pool) {
+	for _, row := range storetest.Stored(r.t, r.b.Pool) {
 		h := tasks[row.ID]
 		h.add(len(r.actors), step{kind: stepRead, to: row.Status, got: row.UpdatedAt, outcome: tookPlace}, end, end)
 		if !h.explained(r.t) {

@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (a *actor) each(pause time.Duration, f func()) {
 	}
 }
 
-// one notes a step on one task of a call that answers with an error or not at all.
+// One notes a step on one task of a call that answers with an error or not at all.
 func (c *call) one(task int64, s step, err error) error {
 	s.outcome = tookPlace
 	if err != nil {

@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"context"
@@ -15,13 +15,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
 // race is a table that many fight over, and the history of what each of them was told.
 type race struct {
 	t     *testing.T
-	b     *bundle
+	b     *storetest.Bundle
 	began time.Time
 	stop  chan struct{}
 
@@ -41,9 +42,9 @@ type counted struct {
 
 func newRace(t *testing.T) *race {
 	t.Helper()
-	b := setup(t)
-	b.pool = b.admin // the test's own; what races takes connections from race.pool
-	if _, err := b.pool.Exec(t.Context(), auditTasks, pgx.QueryExecModeSimpleProtocol); err != nil {
+	b := storetest.Setup(t)
+	b.Pool = b.Admin // the test's own; what races takes connections from race.pool
+	if _, err := b.Pool.Exec(t.Context(), auditTasks, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
 	return &race{t: t, b: b, began: time.Now(), stop: make(chan struct{}), counts: map[counted]int{}}
@@ -53,7 +54,7 @@ func newRace(t *testing.T) *race {
 // it, where the audit finds it.
 func (r *race) pool(program string, conns int32) *pgxpool.Pool {
 	r.t.Helper()
-	return r.b.connect(r.t, func(c *pgxpool.Config) {
+	return r.b.Connect(r.t, func(c *pgxpool.Config) {
 		c.MaxConns = conns
 		c.ConnConfig.RuntimeParams["application_name"] = program
 		c.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {

@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ type lease struct {
 	floor   taskstore.Millis // the highest version that anybody was told of: each new one lies above it
 }
 
-// moved is the lease after a change to a version that nobody was told.
+// Moved is the lease after a change to a version that nobody was told.
 func (l lease) moved(to taskstore.Status) lease { return lease{status: to, floor: l.floor} }
 
 // told is the lease after a change to a version that its maker was told.

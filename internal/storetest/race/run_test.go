@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -123,7 +124,7 @@ func (r *race) run(programs [][]taskstore.Option, seed uint64, end endLeases, le
 
 // kill ends a connection at random.
 func (a *actor) kill() {
-	rows, err := a.b.pool.Query(a.t.Context(), `
+	rows, err := a.b.Pool.Query(a.t.Context(), `
 		SELECT pid FROM pg_stat_activity
 		WHERE datname = current_database() AND application_name IN ('store', 'foreign', 'operator') ORDER BY pid`)
 	if err != nil {
@@ -138,7 +139,7 @@ func (a *actor) kill() {
 	if len(pids) == 0 {
 		return
 	}
-	if _, err := a.b.pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1)`, pids[a.rng.IntN(len(pids))]); err != nil {
+	if _, err := a.b.Pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1)`, pids[a.rng.IntN(len(pids))]); err != nil {
 		a.t.Error(err)
 	}
 }
@@ -155,6 +156,6 @@ func (r *race) report() {
 			}
 		}
 	}
-	deadlocks := one[int64](r.t, r.b.pool, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
+	deadlocks := storetest.One[int64](r.t, r.b.Pool, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
 	r.t.Logf("%d tasks, %d calls, of which %d broken, %d deadlocks; steps: %v", len(r.tasks), calls, broken, deadlocks, r.counts)
 }

@@ -1,4 +1,4 @@
-package storetest
+package race
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -22,9 +23,9 @@ type worker struct {
 type endLeases func(ctx context.Context, s *taskstore.Store, to taskstore.Status, tasks []taskstore.Task) error
 
 func endByStore(ctx context.Context, s *taskstore.Store, to taskstore.Status, tasks []taskstore.Task) error {
-	for _, f := range finishes {
-		if f.to == to {
-			return f.end(s, ctx, tasks...)
+	for _, f := range storetest.Finishes {
+		if f.To == to {
+			return f.End(s, ctx, tasks...)
 		}
 	}
 	panic("no method leads to " + to.String())
@@ -37,8 +38,8 @@ func endByID(pool *pgxpool.Pool) endLeases {
 			_, err := pool.Exec(ctx, `
 				UPDATE tasks SET status = $2,
 					updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-				WHERE id = ANY ($1)`, ids(tasks), int32(to))
-			if sqlState(err) != "40P01" { // a deadlock, after which nothing was done
+				WHERE id = ANY ($1)`, storetest.IDs(tasks), int32(to))
+			if storetest.SQLState(err) != "40P01" { // a deadlock, after which nothing was done
 				return err
 			}
 		}
@@ -146,7 +147,7 @@ func (w *worker) heartbeat(tasks []taskstore.Task) []taskstore.Task {
 	return slices.DeleteFunc(tasks, func(task taskstore.Task) bool { return slices.Contains(lost, task) })
 }
 
-// finish ends leases, and now and then insists when it is told that they are lost or is told nothing.
+// Finish ends leases, and now and then insists when it is told that they are lost or is told nothing.
 func (w *worker) finish(tasks []taskstore.Task) {
 	to := []taskstore.Status{taskstore.Completed, taskstore.Completed, taskstore.Failed, taskstore.Pending}[w.rng.IntN(4)]
 	c, err := w.do(stepEnd, func(ctx context.Context, c *call) error {

@@ -1,4 +1,4 @@
-package storetest
+package schema
 
 import (
 	"slices"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/storetest"
 )
 
 // document is the table as its document prints it, and the index that the document lists and its DDL
@@ -51,7 +53,7 @@ const indexes = `
 	ORDER BY indexrelid::regclass::name`
 
 // lines returns what a query of the catalog says of a schema's table, without the schema's name.
-func lines(t *testing.T, db querier, sql, schema string) []string {
+func lines(t *testing.T, db storetest.Querier, sql, schema string) []string {
 	t.Helper()
 	rows, err := db.Query(t.Context(), sql, schema)
 	if err != nil {
@@ -69,8 +71,8 @@ func lines(t *testing.T, db querier, sql, schema string) []string {
 
 func TestTableIsTheDocuments(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	conn := b.connection(t)
+	b := storetest.Setup(t)
+	conn := b.Connection(t)
 	for _, sql := range []string{`SET ROLE NONE`, `CREATE SCHEMA document`, `SET search_path = document`, document, `SET search_path = pg_catalog`} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -107,8 +109,8 @@ func TestTableIsTheDocuments(t *testing.T) {
 // A further constraint refuses nothing that the document allows, except a status that is none.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	got := lines(t, b.pool, `
+	b := storetest.Setup(t)
+	got := lines(t, b.Pool, `
 		SELECT conname || ' ' || pg_get_constraintdef(oid) || CASE WHEN convalidated THEN '' ELSE ' NOT VALID' END
 		FROM pg_constraint WHERE conrelid = ($1 || '.tasks')::regclass AND contype <> 'n' ORDER BY 1`, "public")
 	want := []string{
@@ -123,8 +125,8 @@ func TestConstraints(t *testing.T) {
 // The comments become Go documentation, so each begins with the field's name.
 func TestEveryColumnHasAComment(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	got := lines(t, b.pool, `
+	b := storetest.Setup(t)
+	got := lines(t, b.Pool, `
 		SELECT coalesce(col_description(attrelid, attnum), '')
 		FROM pg_attribute WHERE attrelid = ($1 || '.tasks')::regclass AND attnum > 0 AND NOT attisdropped
 		ORDER BY attnum`, "public")
@@ -136,7 +138,7 @@ func TestEveryColumnHasAComment(t *testing.T) {
 			t.Errorf("column %d has the comment %q, want a sentence on %s", i+1, got[i], field)
 		}
 	}
-	table := one[*string](t, b.pool, `SELECT obj_description('tasks'::regclass, 'pg_class')`)
+	table := storetest.One[*string](t, b.Pool, `SELECT obj_description('tasks'::regclass, 'pg_class')`)
 	if table == nil || !strings.HasPrefix(*table, "Task ") {
 		t.Error("the table has no comment on Task")
 	}

@@ -1,10 +1,11 @@
-package storetest
+package schema
 
 import (
 	"fmt"
 	"math"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -48,7 +49,7 @@ func sound(m taskstore.Millis) bool { return m >= 100_000_000_000 && m <= 99_999
 
 func TestForeignInserts(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	good := int64(born)
 	for _, bad := range badTimes(born) {
 		for _, columns := range []struct {
@@ -61,12 +62,12 @@ func TestForeignInserts(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s in %s", bad.name, columns.name), func(t *testing.T) {
 				t.Parallel()
-				earliest := b.now(t)
-				id := one[int64](t, b.pool, `
+				earliest := b.Now(t)
+				id := storetest.One[int64](t, b.Pool, `
 					INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)
 					VALUES (1, 1, 1, 1, 1, '', $1, $2) RETURNING id`, columns.created, columns.updated)
-				latest := b.now(t)
-				row, err := b.store.Get(t.Context(), id)
+				latest := b.Now(t)
+				row, err := b.Store.Get(t.Context(), id)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -84,7 +85,7 @@ func TestForeignInserts(t *testing.T) {
 				}
 				check("created_at", columns.created, row.CreatedAt)
 				check("updated_at", columns.updated, row.UpdatedAt)
-				updated, err := b.store.Update(t.Context(), row)
+				updated, err := b.Store.Update(t.Context(), row)
 				if err != nil || updated.UpdatedAt <= row.UpdatedAt || !sound(updated.UpdatedAt) {
 					t.Errorf("the store's own update made version %d of %d, error %v", updated.UpdatedAt, row.UpdatedAt, err)
 				}
@@ -96,12 +97,12 @@ func TestForeignInserts(t *testing.T) {
 // What is right already stays as it is, to the edges of what can be a time in milliseconds.
 func TestSoundForeignInsertsAreKept(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	for _, ms := range []int64{100_000_000_000, int64(born), 99_999_999_999_999} {
-		b.exec(t, `
+		b.Exec(t, `
 			INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)
 			VALUES (1, 1, 1, 1, 1, '', $1, $1)`, ms)
-		rows := stored(t, b.pool)
+		rows := storetest.Stored(t, b.Pool)
 		if row := rows[len(rows)-1]; int64(row.CreatedAt) != ms || int64(row.UpdatedAt) != ms {
 			t.Errorf("inserted with %d, stored %+v", ms, row)
 		}

@@ -1,9 +1,10 @@
-package storetest
+package schema
 
 import (
 	"fmt"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -38,10 +39,10 @@ func staleTimes() []badTime {
 
 // checkForeign holds a row after a foreign write to the rule, given how it was before and whether the
 // version may stay.
-func checkForeign(t *testing.T, b *bundle, before taskstore.Task, keepsVersion bool) taskstore.Task {
+func checkForeign(t *testing.T, b *storetest.Bundle, before taskstore.Task, keepsVersion bool) taskstore.Task {
 	t.Helper()
-	latest := b.now(t)
-	row, err := b.store.Get(t.Context(), before.ID)
+	latest := b.Now(t)
+	row, err := b.Store.Get(t.Context(), before.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,14 +63,14 @@ func checkForeign(t *testing.T, b *bundle, before taskstore.Task, keepsVersion b
 // change like any other.
 func TestForeignTouches(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	for _, status := range statuses {
+	b := storetest.Setup(t)
+	for _, status := range storetest.Statuses {
 		for _, touch := range touches {
 			for _, bad := range staleTimes() {
 				t.Run(fmt.Sprintf("%v/%s in %s", status, bad.name, touch.name), func(t *testing.T) {
 					t.Parallel()
-					before := b.row(t, status, born, version)
-					b.exec(t, touch.sql, before.ID, bad.value)
+					before := b.Row(t, status, born, version)
+					b.Exec(t, touch.sql, before.ID, bad.value)
 					row := checkForeign(t, b, before, status == taskstore.Processing)
 					if row.Argument != "touched" || row.Status != status {
 						t.Errorf("the write itself got lost: %+v", row)
@@ -78,11 +79,11 @@ func TestForeignTouches(t *testing.T) {
 						t.Errorf("created_at went from %d to %d", born, row.CreatedAt)
 					}
 
-					err := b.store.Complete(t.Context(), before)
+					err := b.Store.Complete(t.Context(), before)
 					if status == taskstore.Processing && err != nil {
 						t.Errorf("the worker lost its lease: %v", err)
 					} else if status != taskstore.Processing {
-						wantError(t, err, taskstore.ErrConflict)
+						storetest.WantError(t, err, taskstore.ErrConflict)
 					}
 				})
 			}
@@ -93,31 +94,28 @@ func TestForeignTouches(t *testing.T) {
 // A change of status by hand takes the lease away, and no value in the time columns brings it back.
 func TestForeignResets(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	resets := []foreignWrite{
 		{"status alone", `UPDATE tasks SET status = (status + 1) % 4 WHERE id = $1 AND coalesce($2::bigint, 0) IS NOT NULL`},
 		{"with updated_at", `UPDATE tasks SET status = (status + 1) % 4, updated_at = $2 WHERE id = $1`},
 		{"with both times", `UPDATE tasks SET status = (status + 1) % 4, created_at = $2, updated_at = $2 WHERE id = $1`},
 	}
-	for _, status := range statuses {
+	for _, status := range storetest.Statuses {
 		for _, reset := range resets {
 			for _, bad := range staleTimes() {
 				t.Run(fmt.Sprintf("%v/%s/%s", status, reset.name, bad.name), func(t *testing.T) {
 					t.Parallel()
-					before := b.row(t, status, born, version)
-					b.exec(t, reset.sql, before.ID, bad.value)
+					before := b.Row(t, status, born, version)
+					b.Exec(t, reset.sql, before.ID, bad.value)
 					row := checkForeign(t, b, before, false)
 					if want := (status + 1) % 4; row.Status != want {
 						t.Errorf("status is %v, want %v", row.Status, want)
 					}
-					for name, f := range leaseMethods {
-						if err := f(t.Context(), b.store, before); err == nil {
-							t.Errorf("%s succeeded on a lease that was taken away", name)
-						} else {
-							wantError(t, err, taskstore.ErrConflict)
-						}
+					storetest.WantConflict(t, b.Store.Heartbeat(t.Context(), []taskstore.Task{before}), before.ID)
+					for _, finish := range storetest.Finishes {
+						storetest.WantConflict(t, finish.End(b.Store, t.Context(), before), before.ID)
 					}
-					if again := storedTask(t, b.pool, before.ID); again != row {
+					if again := storetest.StoredTask(t, b.Pool, before.ID); again != row {
 						t.Errorf("a lost lease changed the row to %+v, was %+v", again, row)
 					}
 				})
@@ -129,22 +127,22 @@ func TestForeignResets(t *testing.T) {
 // A reset there and back again is no way to keep the lease either: the version has risen twice.
 func TestForeignResetThereAndBack(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	before := b.row(t, taskstore.Processing, born, version)
-	b.exec(t, `UPDATE tasks SET status = 0 WHERE id = $1`, before.ID)
+	b := storetest.Setup(t)
+	before := b.Row(t, taskstore.Processing, born, version)
+	b.Exec(t, `UPDATE tasks SET status = 0 WHERE id = $1`, before.ID)
 	between := checkForeign(t, b, before, false)
-	b.exec(t, `UPDATE tasks SET status = 1, updated_at = $2 WHERE id = $1`, before.ID, int64(version))
+	b.Exec(t, `UPDATE tasks SET status = 1, updated_at = $2 WHERE id = $1`, before.ID, int64(version))
 	checkForeign(t, b, between, false)
-	wantError(t, b.store.Complete(t.Context(), before), taskstore.ErrConflict)
+	storetest.WantError(t, b.Store.Complete(t.Context(), before), taskstore.ErrConflict)
 }
 
 // A foreign write that raises the version in milliseconds looks like an honest one, and is one.
 func TestForeignRaiseIsAVersion(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	for _, status := range statuses {
-		before := b.row(t, status, born, version)
-		b.exec(t, `UPDATE tasks SET updated_at = updated_at + 7, created_at = NULL WHERE id = $1`, before.ID)
+	b := storetest.Setup(t)
+	for _, status := range storetest.Statuses {
+		before := b.Row(t, status, born, version)
+		b.Exec(t, `UPDATE tasks SET updated_at = updated_at + 7, created_at = NULL WHERE id = $1`, before.ID)
 		want := before
 		want.UpdatedAt += 7
 		if row := checkForeign(t, b, before, false); row != want {
@@ -157,32 +155,32 @@ func TestForeignRaiseIsAVersion(t *testing.T) {
 // them right and does not pin them, and the store's own change works on them as they are.
 func TestRowsFromBeforeTheGuards(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	for _, bad := range badTimes(version) {
 		if bad.value == nil || *bad.value == 1<<63-1 {
 			continue // NOT NULL stands in the way of one, and nothing can be above the other
 		}
-		for _, status := range statuses {
+		for _, status := range storetest.Statuses {
 			old := func() taskstore.Task {
-				b.exec(t, `ALTER TABLE tasks DISABLE TRIGGER USER`)
-				task := b.row(t, status, taskstore.Millis(*bad.value), taskstore.Millis(*bad.value))
-				b.exec(t, `ALTER TABLE tasks ENABLE TRIGGER USER`)
+				b.Exec(t, `ALTER TABLE tasks DISABLE TRIGGER USER`)
+				task := b.Row(t, status, taskstore.Millis(*bad.value), taskstore.Millis(*bad.value))
+				b.Exec(t, `ALTER TABLE tasks ENABLE TRIGGER USER`)
 				return task
 			}
 
 			touched := old()
-			b.exec(t, `UPDATE tasks SET argument = 'touched' WHERE id = $1`, touched.ID)
-			row, err := b.store.Get(t.Context(), touched.ID)
+			b.Exec(t, `UPDATE tasks SET argument = 'touched' WHERE id = $1`, touched.ID)
+			row, err := b.Store.Get(t.Context(), touched.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if now := b.now(t); !sound(row.CreatedAt) || !sound(row.UpdatedAt) || row.UpdatedAt > now || row.CreatedAt > now {
+			if now := b.Now(t); !sound(row.CreatedAt) || !sound(row.UpdatedAt) || row.UpdatedAt > now || row.CreatedAt > now {
 				t.Errorf("%s, %v: a touch left %d and %d", bad.name, status, row.CreatedAt, row.UpdatedAt)
 			}
 
-			changed, err := b.store.Update(t.Context(), old())
+			changed, err := b.Store.Update(t.Context(), old())
 			// A version that stands for now rises by one: that may be a millisecond ahead.
-			if now := b.now(t); err != nil || !sound(changed.CreatedAt) || !sound(changed.UpdatedAt) || changed.UpdatedAt > now+1 {
+			if now := b.Now(t); err != nil || !sound(changed.CreatedAt) || !sound(changed.UpdatedAt) || changed.UpdatedAt > now+1 {
 				t.Errorf("%s, %v: an update left %+v, error %v", bad.name, status, changed, err)
 			}
 		}

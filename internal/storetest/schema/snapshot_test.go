@@ -1,10 +1,14 @@
-package storetest
+package schema
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/tasklane/tasks/internal/storetest"
+)
 
 // snapshot describes everything in the public schema that a migration may make or change, one line a
 // thing, except goose's own table. Two equal snapshots are the same schema.
-func snapshot(t *testing.T, db querier) []string {
+func snapshot(t *testing.T, db storetest.Querier) []string {
 	t.Helper()
 	return lines(t, db, `
 		WITH ours AS (

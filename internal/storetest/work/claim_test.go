@@ -1,4 +1,4 @@
-package storetest
+package work
 
 import (
 	"slices"
@@ -6,35 +6,36 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
 // eachClaim runs f as a subtest with either kind of claim.
-func eachClaim(t *testing.T, f func(t *testing.T, b *bundle, s *taskstore.Store)) {
+func eachClaim(t *testing.T, f func(t *testing.T, b *storetest.Bundle, s *taskstore.Store)) {
 	t.Helper()
 	for _, kind := range []string{"locking", "optimistic"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			f(t, b, b.stores()[kind])
+			b := storetest.Setup(t)
+			f(t, b, b.Stores()[kind])
 		})
 	}
 }
 
 func TestClaimTakesTheOldestPending(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *bundle, s *taskstore.Store) {
+	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 		for _, st := range []taskstore.Status{taskstore.Completed, taskstore.Failed, taskstore.Processing} {
-			b.in(t, st)
+			b.In(t, st)
 		}
-		pending := []taskstore.Task{b.create(t, 1), b.create(t, 2), b.create(t, 3), b.create(t, 4)}
-		before := stored(t, b.pool)
+		pending := []taskstore.Task{b.Create(t, 1), b.Create(t, 2), b.Create(t, 3), b.Create(t, 4)}
+		before := storetest.Stored(t, b.Pool)
 
-		got := claim(t, s, 3)
-		after := stored(t, b.pool)
+		got := storetest.Claim(t, s, 3)
+		after := storetest.Stored(t, b.Pool)
 		want := slices.Clone(before)
 		for i, task := range pending[:3] {
-			want[3+i] = moved(t, task, after[3+i], taskstore.Processing)
+			want[3+i] = storetest.Moved(t, task, after[3+i], taskstore.Processing)
 		}
 		if !slices.Equal(after, want) {
 			t.Errorf("stored\n%+v, want\n%+v", after, want)
@@ -48,7 +49,7 @@ func TestClaimTakesTheOldestPending(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantIDs(t, "the rest", ids(rest), pending[3].ID)
+		storetest.WantIDs(t, "the rest", storetest.IDs(rest), pending[3].ID)
 		none, err := s.Claim(t.Context(), 3)
 		if len(none) != 0 || err != nil {
 			t.Errorf("claimed %v, %v from nothing", none, err)
@@ -58,7 +59,7 @@ func TestClaimTakesTheOldestPending(t *testing.T) {
 
 func TestClaimBatchTakesOnlyThatBatch(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *bundle, s *taskstore.Store) {
+	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 		var want []int64
 		for i := range 4 {
 			for _, other := range []taskstore.NewTask{
@@ -82,33 +83,33 @@ func TestClaimBatchTakesOnlyThatBatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantIDs(t, "claimed", ids(got), want[:n]...)
+			storetest.WantIDs(t, "claimed", storetest.IDs(got), want[:n]...)
 			want = want[n:]
 			for _, task := range got {
-				if row := storedTask(t, b.pool, task.ID); row != task || row.Status != taskstore.Processing {
+				if row := storetest.StoredTask(t, b.Pool, task.ID); row != task || row.Status != taskstore.Processing {
 					t.Errorf("claimed %+v, stored %+v", task, row)
 				}
 			}
 		}
-		wantIDs(t, "other batches", ids(claim(t, s, 12)), 1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15)
+		storetest.WantIDs(t, "other batches", storetest.IDs(storetest.Claim(t, s, 12)), 1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15)
 	})
 }
 
 func TestClaimLimits(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *bundle, s *taskstore.Store) {
-		b.createMany(t, 10_001)
-		before := stored(t, b.pool)
+	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+		b.CreateMany(t, 10_001)
+		before := storetest.Stored(t, b.Pool)
 		for _, n := range []int{-1, 0, 10_001} {
 			_, err := s.Claim(t.Context(), n)
-			wantError(t, err, taskstore.ErrInvalid)
+			storetest.WantError(t, err, taskstore.ErrInvalid)
 			_, err = s.ClaimBatch(t.Context(), taskstore.Batch{}, n)
-			wantError(t, err, taskstore.ErrInvalid)
+			storetest.WantError(t, err, taskstore.ErrInvalid)
 		}
-		if !slices.Equal(stored(t, b.pool), before) {
+		if !slices.Equal(storetest.Stored(t, b.Pool), before) {
 			t.Error("a refused claim changed rows")
 		}
-		claim(t, s, 10_000)
+		storetest.Claim(t, s, 10_000)
 	})
 }
 
@@ -135,20 +136,20 @@ func TestClaimTakesWhatWasPutBackFirst(t *testing.T) {
 			return err
 		},
 	}
-	eachClaim(t, func(t *testing.T, b *bundle, s *taskstore.Store) {
-		b.createMany(t, 100)
+	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+		b.CreateMany(t, 100)
 		next := int64(1)
 		for name, back := range putBack {
 			t.Log(name)
-			ts := claim(t, s, 3)
-			wantIDs(t, "claimed", ids(ts), next, next+1, next+2)
-			claim(t, s, 3)
+			ts := storetest.Claim(t, s, 3)
+			storetest.WantIDs(t, "claimed", storetest.IDs(ts), next, next+1, next+2)
+			storetest.Claim(t, s, 3)
 			if err := back(t, s, ts[0]); err != nil {
 				t.Fatal(err)
 			}
-			wantIDs(t, "claimed again", ids(claim(t, s, 2)), next, next+6)
+			storetest.WantIDs(t, "claimed again", storetest.IDs(storetest.Claim(t, s, 2)), next, next+6)
 			next += 7
-			b.exec(t, `UPDATE tasks SET status = 2 WHERE status = 1`)
+			b.Exec(t, `UPDATE tasks SET status = 2 WHERE status = 1`)
 		}
 	})
 }
@@ -156,49 +157,49 @@ func TestClaimTakesWhatWasPutBackFirst(t *testing.T) {
 // What another program puts back the Store cannot know of; it finds it all the same.
 func TestClaimFindsWhatOthersPutBack(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *bundle, s *taskstore.Store) {
-		b.createMany(t, 20_000)
-		ts := claim(t, s, 1)
-		claim(t, s, 1)
-		b.exec(t, `UPDATE tasks SET status = 0 WHERE id = $1`, ts[0].ID)
-		for claim(t, s, 1)[0].ID != ts[0].ID { // within a second, or the tasks run out
+	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+		b.CreateMany(t, 20_000)
+		ts := storetest.Claim(t, s, 1)
+		storetest.Claim(t, s, 1)
+		b.Exec(t, `UPDATE tasks SET status = 0 WHERE id = $1`, ts[0].ID)
+		for storetest.Claim(t, s, 1)[0].ID != ts[0].ID { // within a second, or the tasks run out
 		}
 
 		// And a claim that comes back short has looked everywhere.
-		rest := one[int](t, b.pool, `SELECT count(*) FROM tasks WHERE status = 0`)
+		rest := storetest.One[int](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 0`)
 		for rest > 0 {
-			rest -= len(claim(t, s, min(rest, 5000)))
+			rest -= len(storetest.Claim(t, s, min(rest, 5000)))
 		}
-		b.exec(t, `UPDATE tasks SET status = 0 WHERE id = $1`, ts[0].ID)
-		wantIDs(t, "the only one", ids(claim(t, s, 1)), ts[0].ID)
+		b.Exec(t, `UPDATE tasks SET status = 0 WHERE id = $1`, ts[0].ID)
+		storetest.WantIDs(t, "the only one", storetest.IDs(storetest.Claim(t, s, 1)), ts[0].ID)
 	})
 }
 
 func TestClaimInATransaction(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *bundle, s *taskstore.Store) {
-		b.createMany(t, 9)
-		before := stored(t, b.pool)
-		tx := b.begin(t, pgx.ReadCommitted)
-		first := claim(t, s.WithTx(tx), 3)
+	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+		b.CreateMany(t, 9)
+		before := storetest.Stored(t, b.Pool)
+		tx := b.Begin(t, pgx.ReadCommitted)
+		first := storetest.Claim(t, s.WithTx(tx), 3)
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(stored(t, b.pool), before) {
+		if !slices.Equal(storetest.Stored(t, b.Pool), before) {
 			t.Error("a claim that was rolled back changed rows")
 		}
-		wantConflict(t, s.Complete(t.Context(), first...), 1, 2, 3)
+		storetest.WantConflict(t, s.Complete(t.Context(), first...), 1, 2, 3)
 
-		tx = b.begin(t, pgx.ReadCommitted)
-		second := claim(t, s.WithTx(tx), 3)
-		wantIDs(t, "claimed after the rollback", ids(second), 1, 2, 3)
+		tx = b.Begin(t, pgx.ReadCommitted)
+		second := storetest.Claim(t, s.WithTx(tx), 3)
+		storetest.WantIDs(t, "claimed after the rollback", storetest.IDs(second), 1, 2, 3)
 		if err := s.WithTx(tx).Heartbeat(t.Context(), second); err != nil {
 			t.Error(err)
 		}
 		if err := tx.Commit(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantIDs(t, "claimed after the commit", ids(claim(t, s, 3)), 4, 5, 6)
+		storetest.WantIDs(t, "claimed after the commit", storetest.IDs(storetest.Claim(t, s, 3)), 4, 5, 6)
 		if err := s.Complete(t.Context(), second...); err != nil {
 			t.Errorf("a lease from a transaction that was committed: %v", err)
 		}
@@ -208,32 +209,32 @@ func TestClaimInATransaction(t *testing.T) {
 // Claims with locks pass by the tasks that another one is taking.
 func TestClaimsPassEachOther(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 5)
-	tx := b.begin(t, pgx.ReadCommitted)
-	claim(t, b.store.WithTx(tx), 3)
-	ts, err := b.store.Claim(t.Context(), 5)
+	b := storetest.Setup(t)
+	b.CreateMany(t, 5)
+	tx := b.Begin(t, pgx.ReadCommitted)
+	storetest.Claim(t, b.Store.WithTx(tx), 3)
+	ts, err := b.Store.Claim(t.Context(), 5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantIDs(t, "beside another claim", ids(ts), 4, 5)
+	storetest.WantIDs(t, "beside another claim", storetest.IDs(ts), 4, 5)
 }
 
 // Claims without locks wait for the other one's end, and take what it left.
 func TestOptimisticClaimsWait(t *testing.T) {
 	t.Parallel()
 	for _, commit := range []bool{true, false} {
-		b := setup(t)
-		s := b.stores()["optimistic"]
-		b.createMany(t, 5)
-		tx := b.begin(t, pgx.ReadCommitted)
-		claim(t, s.WithTx(tx), 3)
+		b := storetest.Setup(t)
+		s := b.Stores()["optimistic"]
+		b.CreateMany(t, 5)
+		tx := b.Begin(t, pgx.ReadCommitted)
+		storetest.Claim(t, s.WithTx(tx), 3)
 		var ts []taskstore.Task
-		done := start(func() (err error) {
+		done := storetest.Start(func() (err error) {
 			ts, err = s.Claim(t.Context(), 4)
 			return err
 		})
-		b.waitForBlocked(t, 1)
+		b.WaitForBlocked(t, 1)
 		end := tx.Rollback
 		want := []int64{1, 2, 3, 4}
 		if commit {
@@ -245,27 +246,27 @@ func TestOptimisticClaimsWait(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		wantIDs(t, "after another claim", ids(ts), want...)
+		storetest.WantIDs(t, "after another claim", storetest.IDs(ts), want...)
 	}
 }
 
 // Where the snapshot is older than another's claim, the caller has to start over, and is told so.
 func TestClaimInAStrictTransaction(t *testing.T) {
 	t.Parallel()
-	for _, level := range strictLevels {
-		b := setup(t)
-		b.createMany(t, 2)
-		tx := b.begin(t, level)
-		if _, err := b.store.WithTx(tx).Get(t.Context(), 1); err != nil {
+	for _, level := range storetest.StrictLevels {
+		b := storetest.Setup(t)
+		b.CreateMany(t, 2)
+		tx := b.Begin(t, level)
+		if _, err := b.Store.WithTx(tx).Get(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		other := claim(t, taskstore.New(b.pool), 1) // by another program: it knows of no common mark
-		_, err := b.store.WithTx(tx).Claim(t.Context(), 1)
-		wantError(t, err, taskstore.ErrConflict)
-		if sqlState(err) != "40001" {
-			t.Errorf("%s: SQLSTATE %q, want 40001: %v", level, sqlState(err), err)
+		other := storetest.Claim(t, taskstore.New(b.Pool), 1) // by another program: it knows of no common mark
+		_, err := b.Store.WithTx(tx).Claim(t.Context(), 1)
+		storetest.WantError(t, err, taskstore.ErrConflict)
+		if storetest.SQLState(err) != "40001" {
+			t.Errorf("%s: SQLSTATE %q, want 40001: %v", level, storetest.SQLState(err), err)
 		}
-		if err := b.store.Complete(t.Context(), other...); err != nil {
+		if err := b.Store.Complete(t.Context(), other...); err != nil {
 			t.Error(err)
 		}
 	}

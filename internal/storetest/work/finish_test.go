@@ -1,4 +1,4 @@
-package storetest
+package work
 
 import (
 	"slices"
@@ -7,32 +7,33 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
 // leasesOf returns n leases and one task for each way to have none, each id once.
-func leasesOf(t *testing.T, b *bundle, n int) (live, lost []taskstore.Task) {
+func leasesOf(t *testing.T, b *storetest.Bundle, n int) (live, lost []taskstore.Task) {
 	t.Helper()
-	b.createMany(t, n+6)
-	tasks := claim(t, b.store, n+6)
+	b.CreateMany(t, n+6)
+	tasks := storetest.Claim(t, b.Store, n+6)
 	live, lost = tasks[:n], tasks[n:]
-	if err := b.store.Release(t.Context(), lost[0]); err != nil { // pending
+	if err := b.Store.Release(t.Context(), lost[0]); err != nil { // pending
 		t.Fatal(err)
 	}
-	if err := b.store.Release(t.Context(), lost[1]); err != nil { // another worker's
+	if err := b.Store.Release(t.Context(), lost[1]); err != nil { // another worker's
 		t.Fatal(err)
 	}
-	b.exec(t, `UPDATE tasks SET status = 1 WHERE id = $1`, lost[1].ID)
-	if err := b.store.Complete(t.Context(), lost[2]); err != nil {
+	b.Exec(t, `UPDATE tasks SET status = 1 WHERE id = $1`, lost[1].ID)
+	if err := b.Store.Complete(t.Context(), lost[2]); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.store.Fail(t.Context(), lost[3]); err != nil {
+	if err := b.Store.Fail(t.Context(), lost[3]); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.store.Delete(t.Context(), lost[4].ID); err != nil {
+	if err := b.Store.Delete(t.Context(), lost[4].ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.store.Update(t.Context(), lost[5]); err != nil { // in processing, at another version
+	if _, err := b.Store.Update(t.Context(), lost[5]); err != nil { // in processing, at another version
 		t.Fatal(err)
 	}
 	return slices.Clone(live), slices.Clone(lost)
@@ -40,27 +41,27 @@ func leasesOf(t *testing.T, b *bundle, n int) (live, lost []taskstore.Task) {
 
 func TestFinishEndsLiveLeases(t *testing.T) {
 	t.Parallel()
-	for name, f := range finishes {
+	for name, f := range storetest.Finishes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			b.createMany(t, 4)
-			tasks := claim(t, b.store, 3)
+			b := storetest.Setup(t)
+			b.CreateMany(t, 4)
+			tasks := storetest.Claim(t, b.Store, 3)
 			slices.Reverse(tasks) // any order will do
-			want := stored(t, b.pool)
-			if err := f.end(b.store, t.Context(), tasks...); err != nil {
+			want := storetest.Stored(t, b.Pool)
+			if err := f.End(b.Store, t.Context(), tasks...); err != nil {
 				t.Fatal(err)
 			}
-			after := stored(t, b.pool)
+			after := storetest.Stored(t, b.Pool)
 			for i := range 3 {
-				want[i] = moved(t, want[i], after[i], f.to)
+				want[i] = storetest.Moved(t, want[i], after[i], f.To)
 			}
 			if !slices.Equal(after, want) {
 				t.Errorf("stored\n%+v, want\n%+v", after, want)
 			}
 			// A lease ends once.
-			wantConflict(t, f.end(b.store, t.Context(), tasks...), 1, 2, 3)
-			if !slices.Equal(stored(t, b.pool), after) {
+			storetest.WantConflict(t, f.End(b.Store, t.Context(), tasks...), 1, 2, 3)
+			if !slices.Equal(storetest.Stored(t, b.Pool), after) {
 				t.Error("ending a lease twice changed rows")
 			}
 		})
@@ -70,29 +71,29 @@ func TestFinishEndsLiveLeases(t *testing.T) {
 // On a mixed batch the live leases are applied and the error names the others, each once.
 func TestFinishOfAMixedBatch(t *testing.T) {
 	t.Parallel()
-	for name, f := range finishes {
+	for name, f := range storetest.Finishes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
+			b := storetest.Setup(t)
 			live, lost := leasesOf(t, b, 3)
-			before := stored(t, b.pool)
+			before := storetest.Stored(t, b.Pool)
 			batch := append(slices.Clone(lost), live...)
 			batch = append(batch, lost[0], live[0], taskstore.Task{ID: 1_000_000, UpdatedAt: 1})
-			err := f.end(b.store, t.Context(), batch...)
-			wantConflict(t, err, append(ids(lost), 1_000_000)...)
+			err := f.End(b.Store, t.Context(), batch...)
+			storetest.WantConflict(t, err, append(storetest.IDs(lost), 1_000_000)...)
 			if want := "taskstore: " + name + " 12 tasks: conflict: "; err != nil && !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("error %q, want it to begin with %q", err, want)
 			}
-			after := stored(t, b.pool)
+			after := storetest.Stored(t, b.Pool)
 			for i := range live {
-				before[i] = moved(t, before[i], after[i], f.to)
+				before[i] = storetest.Moved(t, before[i], after[i], f.To)
 			}
 			if !slices.Equal(after, before) {
 				t.Errorf("stored\n%+v, want\n%+v", after, before)
 			}
 
 			one := live[0] // an error about one task says which
-			if err := f.end(b.store, t.Context(), one); err == nil || !strings.HasPrefix(err.Error(), "taskstore: "+name+" task 1: conflict: ") {
+			if err := f.End(b.Store, t.Context(), one); err == nil || !strings.HasPrefix(err.Error(), "taskstore: "+name+" task 1: conflict: ") {
 				t.Errorf("error %q does not name task 1", err)
 			}
 		})
@@ -101,16 +102,16 @@ func TestFinishOfAMixedBatch(t *testing.T) {
 
 func TestHeartbeatRenewsInPlace(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := storetest.Setup(t)
 	live, lost := leasesOf(t, b, 3)
-	before := stored(t, b.pool)
+	before := storetest.Stored(t, b.Pool)
 	batch := []taskstore.Task{live[2], lost[0], live[0], lost[1], lost[2], lost[3], lost[4], lost[5], live[1]}
 	presented := slices.Clone(batch)
-	wantConflict(t, b.store.Heartbeat(t.Context(), batch), ids(lost)...)
+	storetest.WantConflict(t, b.Store.Heartbeat(t.Context(), batch), storetest.IDs(lost)...)
 
-	after := stored(t, b.pool)
+	after := storetest.Stored(t, b.Pool)
 	for i := range live {
-		before[i] = moved(t, before[i], after[i], taskstore.Processing)
+		before[i] = storetest.Moved(t, before[i], after[i], taskstore.Processing)
 	}
 	if !slices.Equal(after, before) {
 		t.Errorf("stored\n%+v, want\n%+v", after, before)
@@ -126,8 +127,8 @@ func TestHeartbeatRenewsInPlace(t *testing.T) {
 	}
 
 	// What was presented is spent; what was returned is alive.
-	wantConflict(t, b.store.Complete(t.Context(), presented[0]), live[2].ID)
-	if err := b.store.Complete(t.Context(), batch[0], batch[2], batch[8]); err != nil {
+	storetest.WantConflict(t, b.Store.Complete(t.Context(), presented[0]), live[2].ID)
+	if err := b.Store.Complete(t.Context(), batch[0], batch[2], batch[8]); err != nil {
 		t.Error(err)
 	}
 }
@@ -135,14 +136,14 @@ func TestHeartbeatRenewsInPlace(t *testing.T) {
 // None is a batch too: it needs no server.
 func TestNoTasksNoStatement(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	s := taskstore.New(b.pool)
-	b.pool.Close()
-	for name, f := range finishes {
-		if err := f.end(s, t.Context()); err != nil {
+	b := storetest.Setup(t)
+	s := taskstore.New(b.Pool)
+	b.Pool.Close()
+	for name, f := range storetest.Finishes {
+		if err := f.End(s, t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := f.end(s, t.Context(), taskstore.Task{ID: 1}); err == nil {
+		if err := f.End(s, t.Context(), taskstore.Task{ID: 1}); err == nil {
 			t.Errorf("%s of a task needs no server", name)
 		}
 	}
@@ -157,43 +158,43 @@ func TestNoTasksNoStatement(t *testing.T) {
 // A lease that ends in a transaction ends with its commit.
 func TestFinishInATransaction(t *testing.T) {
 	t.Parallel()
-	for name, f := range finishes {
+	for name, f := range storetest.Finishes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			b.createMany(t, 3)
-			tasks := claim(t, b.store, 2)
-			before := stored(t, b.pool)
-			tx := b.begin(t, pgx.ReadCommitted)
+			b := storetest.Setup(t)
+			b.CreateMany(t, 3)
+			tasks := storetest.Claim(t, b.Store, 2)
+			before := storetest.Stored(t, b.Pool)
+			tx := b.Begin(t, pgx.ReadCommitted)
 			renewed := slices.Clone(tasks)
-			if err := b.store.WithTx(tx).Heartbeat(t.Context(), renewed); err != nil {
+			if err := b.Store.WithTx(tx).Heartbeat(t.Context(), renewed); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.end(b.store.WithTx(tx), t.Context(), renewed...); err != nil {
+			if err := f.End(b.Store.WithTx(tx), t.Context(), renewed...); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(stored(t, b.pool), before) {
+			if !slices.Equal(storetest.Stored(t, b.Pool), before) {
 				t.Error("others see what is not committed")
 			}
 			if err := tx.Rollback(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(stored(t, b.pool), before) {
+			if !slices.Equal(storetest.Stored(t, b.Pool), before) {
 				t.Error("a rollback left something behind")
 			}
-			wantConflict(t, f.end(b.store, t.Context(), renewed...), 1, 2)
+			storetest.WantConflict(t, f.End(b.Store, t.Context(), renewed...), 1, 2)
 
-			tx = b.begin(t, pgx.ReadCommitted)
-			if err := f.end(b.store.WithTx(tx), t.Context(), tasks[0]); err != nil {
+			tx = b.Begin(t, pgx.ReadCommitted)
+			if err := f.End(b.Store.WithTx(tx), t.Context(), tasks[0]); err != nil {
 				t.Fatal(err)
 			}
-			wantConflict(t, f.end(b.store.WithTx(tx), t.Context(), tasks...), 1) // and the transaction goes on
+			storetest.WantConflict(t, f.End(b.Store.WithTx(tx), t.Context(), tasks...), 1) // and the transaction goes on
 			if err := tx.Commit(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			for _, row := range stored(t, b.pool)[:2] {
-				if row.Status != f.to {
-					t.Errorf("stored %+v, want it %v", row, f.to)
+			for _, row := range storetest.Stored(t, b.Pool)[:2] {
+				if row.Status != f.To {
+					t.Errorf("stored %+v, want it %v", row, f.To)
 				}
 			}
 		})
@@ -204,17 +205,17 @@ func TestFinishInATransaction(t *testing.T) {
 // whichever order they come.
 func TestATaskAtTwoVersions(t *testing.T) {
 	t.Parallel()
-	for name, f := range finishes {
+	for name, f := range storetest.Finishes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			b.createMany(t, 2)
-			other := claim(t, b.store, 2)
+			b := storetest.Setup(t)
+			b.CreateMany(t, 2)
+			other := storetest.Claim(t, b.Store, 2)
 			late := other[0]
-			if _, err := b.store.RequeueStale(t.Context(), 0, 1); err != nil {
+			if _, err := b.Store.RequeueStale(t.Context(), 0, 1); err != nil {
 				t.Fatal(err)
 			}
-			live := claim(t, b.store, 1)[0]
+			live := storetest.Claim(t, b.Store, 1)[0]
 			if live.ID != late.ID {
 				t.Fatalf("claimed %d again, want %d", live.ID, late.ID)
 			}
@@ -224,7 +225,7 @@ func TestATaskAtTwoVersions(t *testing.T) {
 					tasks[0], tasks[2] = late, live
 				}
 				before := slices.Clone(tasks)
-				wantConflict(t, b.store.Heartbeat(t.Context(), tasks), late.ID)
+				storetest.WantConflict(t, b.Store.Heartbeat(t.Context(), tasks), late.ID)
 				for i, task := range tasks {
 					if renewed := task.UpdatedAt > before[i].UpdatedAt; renewed != (before[i] != late) {
 						t.Errorf("heartbeat: %+v became %+v", before[i], task)
@@ -232,11 +233,11 @@ func TestATaskAtTwoVersions(t *testing.T) {
 				}
 				other[1], live = tasks[1], tasks[3]
 			}
-			wantConflict(t, f.end(b.store, t.Context(), late), late.ID)
-			wantConflict(t, f.end(b.store, t.Context(), late, live, other[1]), late.ID)
-			for _, row := range stored(t, b.pool) {
-				if row.Status != f.to {
-					t.Errorf("stored %+v, want it %s", row, f.to)
+			storetest.WantConflict(t, f.End(b.Store, t.Context(), late), late.ID)
+			storetest.WantConflict(t, f.End(b.Store, t.Context(), late, live, other[1]), late.ID)
+			for _, row := range storetest.Stored(t, b.Pool) {
+				if row.Status != f.To {
+					t.Errorf("stored %+v, want it %s", row, f.To)
 				}
 			}
 		})

@@ -1,4 +1,4 @@
-package storetest
+package work
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -25,20 +26,20 @@ func (h *hooked) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 // it returns once, with the lease that is alive.
 func TestClaimReturnsATaskOnce(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 2)
+	b := storetest.Setup(t)
+	b.CreateMany(t, 2)
 	queries := 0
-	store := taskstore.New(&hooked{b.pool, func() {
+	store := taskstore.New(&hooked{b.Pool, func() {
 		if queries++; queries == 3 { // the second of the second claim
-			b.exec(t, `UPDATE tasks SET status = 0 WHERE id = 2`)
+			b.Exec(t, `UPDATE tasks SET status = 0 WHERE id = 2`)
 		}
 	}})
-	claim(t, store, 1)
+	storetest.Claim(t, store, 1)
 	got, err := store.Claim(t.Context(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if row := storedTask(t, b.pool, 2); len(got) != 1 || got[0] != row {
+	if row := storetest.StoredTask(t, b.Pool, 2); len(got) != 1 || got[0] != row {
 		t.Errorf("claimed %+v, want the row as stored, once: %+v", got, row)
 	}
 }
@@ -47,30 +48,30 @@ func TestClaimReturnsATaskOnce(t *testing.T) {
 // another program has put back down there is not passed over for longer than a second.
 func TestClaimsUnderWayKeepNoMark(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 50_000)
-	b.exec(t, `UPDATE tasks SET status = 1 WHERE id <= 1000`)
+	b := storetest.Setup(t)
+	b.CreateMany(t, 50_000)
+	b.Exec(t, `UPDATE tasks SET status = 1 WHERE id <= 1000`)
 	held, release := make(chan struct{}), make(chan struct{})
 	hook := func() {}
-	store := taskstore.New(&hooked{b.pool, func() { hook() }})
-	wantIDs(t, "claimed", ids(claim(t, store, 2)), 1001, 1002)
-	b.exec(t, `UPDATE tasks SET status = 0 WHERE id <= 1000`)
+	store := taskstore.New(&hooked{b.Pool, func() { hook() }})
+	storetest.WantIDs(t, "claimed", storetest.IDs(storetest.Claim(t, store, 2)), 1001, 1002)
+	b.Exec(t, `UPDATE tasks SET status = 0 WHERE id <= 1000`)
 
 	hook = func() {
 		hook = func() {}
 		close(held)
 		<-release
 	}
-	slow := start(func() error {
+	slow := storetest.Start(func() error {
 		_, err := store.Claim(t.Context(), 1)
 		return err
 	})
 	<-held
-	for claim(t, store, 1)[0].ID != 1 { // until the mark is forgotten, a second later
+	for storetest.Claim(t, store, 1)[0].ID != 1 { // until the mark is forgotten, a second later
 	}
 	close(release)
 	if err := <-slow; err != nil {
 		t.Fatal(err)
 	}
-	wantIDs(t, "claimed next", ids(claim(t, store, 2)), 2, 3)
+	storetest.WantIDs(t, "claimed next", storetest.IDs(storetest.Claim(t, store, 2)), 2, 3)
 }

@@ -1,4 +1,4 @@
-package storetest
+package work
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -23,9 +24,9 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 		finishFromStdin(t, url)
 		return
 	}
-	b := setup(t)
-	b.create(t, 1)
-	task := claim(t, b.store, 1)[0]
+	b := storetest.Setup(t)
+	b.Create(t, 1)
+	task := storetest.Claim(t, b.Store, 1)[0]
 	handed, err := json.Marshal(task)
 	if err != nil {
 		t.Fatal(err)
@@ -33,8 +34,8 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 	if out, err := child(t, b, handed); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	row := storedTask(t, b.pool, task.ID)
-	if want := moved(t, task, row, taskstore.Completed); row != want {
+	row := storetest.StoredTask(t, b.Pool, task.ID)
+	if want := storetest.Moved(t, task, row, taskstore.Completed); row != want {
 		t.Errorf("stored %+v, want %+v", row, want)
 	}
 
@@ -43,16 +44,16 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 	if err == nil || !strings.Contains(out, "conflict") {
 		t.Errorf("the second worker said %v, not that there is a conflict:\n%s", err, out)
 	}
-	if again := storedTask(t, b.pool, task.ID); again != row {
+	if again := storetest.StoredTask(t, b.Pool, task.ID); again != row {
 		t.Errorf("the second worker made %+v of %+v", again, row)
 	}
 }
 
 // child runs this test in a process of its own with that input.
-func child(t *testing.T, b *bundle, stdin []byte) (string, error) {
+func child(t *testing.T, b *storetest.Bundle, stdin []byte) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLeaseCrossesAProcessBoundary$", "-test.count=1")
-	cmd.Env = append(os.Environ(), childDatabase+"="+b.url, "TASKSTORE_TEST_DATABASE_URL="+b.url, "TASKSTORE_TEST_POSTGRES=url")
+	cmd.Env = append(os.Environ(), childDatabase+"="+b.URL, "TASKSTORE_TEST_DATABASE_URL="+b.URL, "TASKSTORE_TEST_POSTGRES=url")
 	cmd.Stdin = bytes.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

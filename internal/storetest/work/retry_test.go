@@ -1,4 +1,4 @@
-package storetest
+package work
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
 
@@ -48,32 +49,32 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 	for name, write := range workWrites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			task := newTask(0)
-			if _, err := b.store.CreateMany(t.Context(), []taskstore.NewTask{task, task, task, task}); err != nil {
+			b := storetest.Setup(t)
+			task := storetest.NewTask(0)
+			if _, err := b.Store.CreateMany(t.Context(), []taskstore.NewTask{task, task, task, task}); err != nil {
 				t.Fatal(err)
 			}
-			leases := claim(t, b.store, 2)
-			failed := []int64{b.in(t, taskstore.Failed).ID, b.in(t, taskstore.Failed).ID}
-			s := taskstore.New(b.pool) // which knows of no mark
+			leases := storetest.Claim(t, b.Store, 2)
+			failed := []int64{b.In(t, taskstore.Failed).ID, b.In(t, taskstore.Failed).ID}
+			s := taskstore.New(b.Pool) // which knows of no mark
 
 			for _, code := range []string{"40001", "40P01"} {
-				failWrites(t, b, code, 1)
-				tx := b.begin(t, pgx.ReadCommitted)
+				storetest.FailWrites(t, b, code, 1)
+				tx := b.Begin(t, pgx.ReadCommitted)
 				_, err := write(t.Context(), s.WithTx(tx), leases, failed)
-				if sqlState(err) != code || attempts(t, b) != 1 {
-					t.Errorf("in a transaction: %v after %d attempts, want %s after 1", err, attempts(t, b), code)
+				if storetest.SQLState(err) != code || storetest.Attempts(t, b) != 1 {
+					t.Errorf("in a transaction: %v after %d attempts, want %s after 1", err, storetest.Attempts(t, b), code)
 				}
 				if err := tx.Rollback(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
 
-			failWrites(t, b, "40P01", 3)
+			storetest.FailWrites(t, b, "40P01", 3)
 			if n, err := write(t.Context(), s, leases, failed); n != 2 || err != nil {
 				t.Errorf("changed %d rows, %v; want 2", n, err)
 			}
-			if n := attempts(t, b); n != 4 {
+			if n := storetest.Attempts(t, b); n != 4 {
 				t.Errorf("%d attempts, want 4", n)
 			}
 		})
@@ -83,10 +84,10 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 // A worker whose batch meets another's transaction the other way round is the one that waits again.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.createMany(t, 2)
-	tasks := claim(t, b.store, 2)
-	other := b.begin(t, pgx.ReadCommitted)
+	b := storetest.Setup(t)
+	b.CreateMany(t, 2)
+	tasks := storetest.Claim(t, b.Store, 2)
+	other := b.Begin(t, pgx.ReadCommitted)
 	touch := func(id int64) {
 		t.Helper()
 		if _, err := other.Exec(t.Context(), `UPDATE tasks SET argument = 'touched' WHERE id = $1`, id); err != nil {
@@ -97,8 +98,8 @@ func TestDeadlockIsRetried(t *testing.T) {
 		t.Fatal(err)
 	}
 	touch(tasks[1].ID)
-	done := start(func() error { return b.store.Complete(t.Context(), tasks...) })
-	b.waitForBlocked(t, 1)
+	done := storetest.Start(func() error { return b.Store.Complete(t.Context(), tasks...) })
+	b.WaitForBlocked(t, 1)
 	touch(tasks[0].ID) // waits for the worker, which waits for us, until the server ends its statement
 	if err := other.Commit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -106,25 +107,25 @@ func TestDeadlockIsRetried(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	for _, row := range stored(t, b.pool) {
+	for _, row := range storetest.Stored(t, b.Pool) {
 		if row.Status != taskstore.Completed || row.Argument != "touched" {
 			t.Errorf("stored %+v, want it touched and completed", row)
 		}
 	}
-	b.waitFor(t, `SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = current_database()`)
+	b.WaitFor(t, `SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = current_database()`)
 }
 
 // Sessions that are serializable by default lose races to each other, which their callers do not see.
 func TestSerializableSessionsClaim(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	pool := b.connect(t, func(c *pgxpool.Config) {
+	b := storetest.Setup(t)
+	pool := b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
 	})
-	b.createMany(t, 200)
+	b.CreateMany(t, 200)
 	var done []<-chan error
 	for range 4 {
-		done = append(done, start(func() error {
+		done = append(done, storetest.Start(func() error {
 			s := taskstore.New(pool)
 			for {
 				ts, err := s.Claim(t.Context(), 5)
@@ -142,7 +143,7 @@ func TestSerializableSessionsClaim(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := one[int](t, b.pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != 200 {
+	if n := storetest.One[int](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != 200 {
 		t.Errorf("%d tasks are completed, want 200", n)
 	}
 }
