@@ -84,7 +84,7 @@ func complete(goroutines int) workload {
 		name:    fmt.Sprintf("complete-%d", goroutines),
 		what:    fmt.Sprintf("complete one claimed task, %d goroutines", goroutines),
 		workers: goroutines,
-		entries: by("taskstore", "taskstore, group commit", "pgx"),
+		entries: by("taskstore", "pgx"),
 		limit:   own - 20,
 		prepare: func(ctx context.Context, d *database) error {
 			if err := d.empty(ctx); err != nil {

@@ -55,9 +55,7 @@ func Open(ctx context.Context, url string, conns int) ([]Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	grouped := newTaskstore(pool, taskstore.WithGroupCommit(true))
-	grouped.Name, grouped.Close = "taskstore, group commit", func() {} // taskstore closes the pool
-	return []Peer{newTaskstore(pool), grouped, newPGX(pool), newSQLC(pool), orm, bunDB}, nil
+	return []Peer{newTaskstore(pool), newPGX(pool), newSQLC(pool), orm, bunDB}, nil
 }
 
 // NewTasks returns n tasks like those of a service: a few hundred integrations, many users, and an
