@@ -11,12 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const claimBatchOptimistic = `-- name: ClaimBatchOptimistic :many
+const claimTasksByBatchOptimistic = `-- name: ClaimTasksByBatchOptimistic :many
 
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
@@ -26,7 +27,7 @@ WHERE status + 0 = 0 AND id = ANY (ARRAY(
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
-type ClaimBatchOptimisticParams struct {
+type ClaimTasksByBatchOptimisticParams struct {
 	Step          int64   `json:"step"`
 	IntegrationID int64   `json:"integration_id"`
 	ClientID      int64   `json:"client_id"`
@@ -39,11 +40,131 @@ type ClaimBatchOptimisticParams struct {
 // Twins of statements that lock rows, for Citus, which refuses row locks across shards. Each is safe without them:
 // the statement changes a row only if it still meets the outer condition when its lock is granted. Statements that
 // pick the same rows wait for each other, and the later one gets fewer than it asked for.
-func (q *Queries) ClaimBatchOptimistic(ctx context.Context, arg ClaimBatchOptimisticParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimBatchOptimistic,
+func (q *Queries) ClaimTasksByBatchOptimistic(ctx context.Context, arg ClaimTasksByBatchOptimisticParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByBatchOptimistic,
 		arg.Step,
 		arg.IntegrationID,
 		arg.ClientID,
+		arg.TemplateID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByIntegrationOptimistic = `-- name: ClaimTasksByIntegrationOptimistic :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = $2
+        AND old.status = 0 AND old.id + 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id + 0
+    LIMIT $5::integer))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByIntegrationOptimisticParams struct {
+	Step          int64   `json:"step"`
+	IntegrationID int64   `json:"integration_id"`
+	First         int64   `json:"first"`
+	Avoid         []int64 `json:"avoid"`
+	MaxRows       int32   `json:"max_rows"`
+}
+
+func (q *Queries) ClaimTasksByIntegrationOptimistic(ctx context.Context, arg ClaimTasksByIntegrationOptimisticParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByIntegrationOptimistic,
+		arg.Step,
+		arg.IntegrationID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByTemplateOptimistic = `-- name: ClaimTasksByTemplateOptimistic :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.template_id = $2
+        AND old.status = 0 AND old.id + 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id + 0
+    LIMIT $5::integer))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByTemplateOptimisticParams struct {
+	Step       int64   `json:"step"`
+	TemplateID int64   `json:"template_id"`
+	First      int64   `json:"first"`
+	Avoid      []int64 `json:"avoid"`
+	MaxRows    int32   `json:"max_rows"`
+}
+
+func (q *Queries) ClaimTasksByTemplateOptimistic(ctx context.Context, arg ClaimTasksByTemplateOptimisticParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByTemplateOptimistic,
+		arg.Step,
 		arg.TemplateID,
 		arg.First,
 		arg.Avoid,
@@ -82,7 +203,8 @@ const claimTasksOptimistic = `-- name: ClaimTasksOptimistic :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= $2 AND old.id <> ALL ($3::bigint[])

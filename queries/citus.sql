@@ -2,14 +2,43 @@
 -- the statement changes a row only if it still meets the outer condition when its lock is granted. Statements that
 -- pick the same rows wait for each other, and the later one gets fewer than it asked for.
 
--- name: ClaimBatchOptimistic :many
+-- name: ClaimTasksByBatchOptimistic :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE @step::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
+        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id + 0
+    LIMIT @max_rows::integer))
+RETURNING *;
+
+-- name: ClaimTasksByIntegrationOptimistic :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = @integration_id
+        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id + 0
+    LIMIT @max_rows::integer))
+RETURNING *;
+
+-- name: ClaimTasksByTemplateOptimistic :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.template_id = @template_id
         AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id + 0
     LIMIT @max_rows::integer))
@@ -19,7 +48,8 @@ RETURNING *;
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE @step::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= @first AND old.id <> ALL (@avoid::bigint[])

@@ -53,7 +53,8 @@ END $$;
 -- What exists of the table. Privileges that were granted by hand go.
 DO $$
 DECLARE
-    ids text := CASE WHEN to_regclass('tasks') IS NOT NULL THEN pg_get_serial_sequence('tasks', 'id') END;
+    ids  text := CASE WHEN to_regclass('tasks') IS NOT NULL THEN pg_get_serial_sequence('tasks', 'id') END;
+    side text;
 BEGIN
     SET LOCAL lock_timeout = '5s';
     IF to_regclass('tasks') IS NOT NULL THEN
@@ -64,12 +65,14 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO tasks_service;
         GRANT SELECT ON tasks TO tasks_read;
     END IF;
-    IF to_regclass('task_keys') IS NOT NULL THEN
-        ALTER TABLE task_keys OWNER TO tasks_migrate;
-        REVOKE ALL ON task_keys FROM tasks_service, tasks_read;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO tasks_service;
-        GRANT SELECT ON task_keys TO tasks_read;
-    END IF;
+    FOREACH side IN ARRAY ARRAY['task_keys', 'task_failures'] LOOP
+        IF to_regclass(side) IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE %s OWNER TO tasks_migrate', side);
+            EXECUTE format('REVOKE ALL ON %s FROM tasks_service, tasks_read', side);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO tasks_service', side);
+            EXECUTE format('GRANT SELECT ON %s TO tasks_read', side);
+        END IF;
+    END LOOP;
     IF ids IS NOT NULL THEN
         EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM tasks_service, tasks_read', ids);
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO tasks_service', ids); -- nextval, not setval

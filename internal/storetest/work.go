@@ -69,7 +69,7 @@ var Finishes = map[string]Finish{
 // ClaimBatch claims n tasks of a batch, all of them there.
 func ClaimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) []taskstore.Task {
 	t.Helper()
-	ts, err := s.ClaimBatch(t.Context(), batch, n)
+	ts, err := s.ClaimBy(t.Context(), taskstore.ByBatch(batch), n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func TestPagesOfABatchWithNothingPending(t *testing.T) {
 		m := newMeter(t, b, planMode)
 		for name, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithCitus()}} {
 			s := taskstore.New(m, opts...)
-			ts, err := s.ClaimBatch(t.Context(), busy, claimed)
+			ts, err := s.ClaimBy(t.Context(), taskstore.ByBatch(busy), claimed)
 			if err != nil || len(ts) != 0 {
 				t.Errorf("claimed %d tasks, %v", len(ts), err)
 			}
@@ -122,7 +122,7 @@ func measureWork(t *testing.T, b *table, name string) map[string]workCost {
 		cost.fromBottom = m.last().pages
 		cost.claim = steady(t, m, 1, func() ([]taskstore.Task, error) { return store.Claim(t.Context(), claimed) })
 		cost.claimBatch = steady(t, m, 4, func() ([]taskstore.Task, error) {
-			return store.ClaimBatch(t.Context(), busy, claimed)
+			return store.ClaimBy(t.Context(), taskstore.ByBatch(busy), claimed)
 		})
 		if plan := m.last().plan; !strings.Contains(plan, `"idx_tasks_pending_batch"`) || strings.Contains(plan, `"Sort"`) {
 			t.Errorf("%s, %s: a claim of a batch does not read its own index in its order: %s", name, planMode, plan)
