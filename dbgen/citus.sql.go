@@ -88,8 +88,8 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2
-        AND old.status = 0 AND old.id + 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
-    ORDER BY old.id + 0
+        AND old.status = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id - 0
     LIMIT $5::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
@@ -148,8 +148,8 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = $2
-        AND old.status = 0 AND old.id + 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
-    ORDER BY old.id + 0
+        AND old.status = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id * 1
     LIMIT $5::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
@@ -358,6 +358,52 @@ func (q *Queries) RequeueTasksOptimistic(ctx context.Context, arg RequeueTasksOp
 		arg.ClientID,
 		arg.TemplateID,
 		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const retryDueTasksOptimistic = `-- name: RetryDueTasksOptimistic :many
+WITH due AS MATERIALIZED (
+    SELECT old.id
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+        AND ($1::bigint IS NULL OR old.integration_id = $1)
+        AND ($2::bigint IS NULL OR old.client_id = $2)
+        AND ($3::bigint IS NULL OR old.template_id = $3)
+    ORDER BY known.retry_at
+    LIMIT $4::integer
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (ARRAY(SELECT due.id FROM due)) AND status = 3
+RETURNING id
+`
+
+func (q *Queries) RetryDueTasksOptimistic(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, retryDueTasksOptimistic,
+		integrationID,
+		clientID,
+		templateID,
+		maxRows,
 	)
 	if err != nil {
 		return nil, err

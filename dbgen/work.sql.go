@@ -147,7 +147,7 @@ type ClaimTasksByBatchParams struct {
 	MaxRows       int32   `json:"max_rows"`
 }
 
-// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, one of the indexes on id + 0: with a plain id
+// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
 // the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 func (q *Queries) ClaimTasksByBatch(ctx context.Context, arg ClaimTasksByBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByBatch,
@@ -197,8 +197,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2
-        AND old.status = 0 AND old.id + 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
-    ORDER BY old.id + 0
+        AND old.status = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id - 0
     LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
@@ -212,7 +212,7 @@ type ClaimTasksByIntegrationParams struct {
 	MaxRows       int32   `json:"max_rows"`
 }
 
-// As ClaimTasksByBatch, by idx_tasks_pending_integration.
+// As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0.
 func (q *Queries) ClaimTasksByIntegration(ctx context.Context, arg ClaimTasksByIntegrationParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByIntegration,
 		arg.Step,
@@ -259,8 +259,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = $2
-        AND old.status = 0 AND old.id + 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
-    ORDER BY old.id + 0
+        AND old.status = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id * 1
     LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
@@ -274,7 +274,7 @@ type ClaimTasksByTemplateParams struct {
 	MaxRows    int32   `json:"max_rows"`
 }
 
-// As ClaimTasksByBatch, by idx_tasks_pending_template.
+// As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1.
 func (q *Queries) ClaimTasksByTemplate(ctx context.Context, arg ClaimTasksByTemplateParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByTemplate,
 		arg.Step,
@@ -327,8 +327,8 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND old.status = 0 AND old.id + 0 >= turn.first AND old.id <> ALL ($5::bigint[])
-        ORDER BY old.id + 0
+            AND old.status = 0 AND old.id - 0 >= turn.first AND old.id <> ALL ($5::bigint[])
+        ORDER BY old.id - 0
         LIMIT turn.quota
         FOR NO KEY UPDATE SKIP LOCKED) AS picked))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at

@@ -40,7 +40,7 @@ WHERE id = ANY (ARRAY(
 RETURNING *;
 
 -- name: ClaimTasksByBatch :many
--- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, one of the indexes on id + 0: with a plain id
+-- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
 -- the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 UPDATE tasks
 SET status = 1,
@@ -57,7 +57,7 @@ WHERE id = ANY (ARRAY(
 RETURNING *;
 
 -- name: ClaimTasksByIntegration :many
--- As ClaimTasksByBatch, by idx_tasks_pending_integration.
+-- As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
@@ -66,14 +66,14 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id
-        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
-    ORDER BY old.id + 0
+        AND old.status = 0 AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id - 0
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING *;
 
 -- name: ClaimTasksByTemplate :many
--- As ClaimTasksByBatch, by idx_tasks_pending_template.
+-- As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
@@ -82,8 +82,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = @template_id
-        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
-    ORDER BY old.id + 0
+        AND old.status = 0 AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id * 1
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING *;
@@ -104,8 +104,8 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND old.status = 0 AND old.id + 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
-        ORDER BY old.id + 0
+            AND old.status = 0 AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
+        ORDER BY old.id - 0
         LIMIT turn.quota
         FOR NO KEY UPDATE SKIP LOCKED) AS picked))
 RETURNING *;

@@ -1,8 +1,10 @@
--- What workers need and the document does not have: the pending tasks in order of age, of all batches and of one.
+-- What workers need and the document does not have: the pending tasks in order of age, of all tasks, and of one batch,
+-- one integration and one template.
 -- The indexes are partial, so finished tasks cost a claim nothing; a query has to say `status = 0` literally for
--- the planner to use them. Neither index has updated_at: with it, each heartbeat would rewrite all indexes.
--- No other index serves a condition or an order on `id + 0`, so the planner cannot look for a batch's tasks among
--- all tasks. And as an expression it has statistics of its own, of pending tasks alone.
+-- the planner to use them. None of them has updated_at: with it, each heartbeat would rewrite all indexes.
+-- Each of `id + 0`, `id - 0` and `id * 1` is the id, in a form that one index alone serves a condition or an order on,
+-- so that the planner cannot look for one owner's tasks among those of others. And as an expression it has
+-- statistics of its own, of pending tasks alone.
 --
 -- Reads and writes go on throughout. The file may stop anywhere and be run again. IF NOT EXISTS alone would
 -- accept any index of that name, also an INVALID one that an interrupted build has left. So the first block
@@ -39,7 +41,9 @@ BEGIN
         FROM (VALUES
             ('idx_tasks_pending', 'btree (id) WHERE (status = 0)'),
             ('idx_tasks_pending_batch',
-             'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)')
+             'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)'),
+            ('idx_tasks_pending_integration', 'btree (integration_id, ((id - 0))) WHERE (status = 0)'),
+            ('idx_tasks_pending_template', 'btree (template_id, ((id * 1))) WHERE (status = 0)')
         ) AS wanted (name, definition)
         JOIN pg_class AS tasks ON tasks.oid = 'tasks'::regclass
         JOIN pg_class AS found
@@ -64,6 +68,11 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending ON tasks (id) WHERE st
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_batch_invalid;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_batch
     ON tasks (integration_id, client_id, template_id, (id + 0)) WHERE status = 0;
+DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_integration_invalid;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_integration
+    ON tasks (integration_id, (id - 0)) WHERE status = 0;
+DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_template_invalid;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_template ON tasks (template_id, (id * 1)) WHERE status = 0;
 -- +goose StatementBegin
 DO $$ -- lock: ACCESS SHARE on the catalog
 DECLARE
@@ -73,7 +82,9 @@ BEGIN
     FROM (VALUES
         ('idx_tasks_pending', 'btree (id) WHERE (status = 0)'),
         ('idx_tasks_pending_batch',
-         'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)')
+         'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)'),
+        ('idx_tasks_pending_integration', 'btree (integration_id, ((id - 0))) WHERE (status = 0)'),
+        ('idx_tasks_pending_template', 'btree (template_id, ((id * 1))) WHERE (status = 0)')
     ) AS wanted (name, definition)
     WHERE NOT EXISTS (
         SELECT FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
@@ -106,7 +117,8 @@ BEGIN
     END LOOP;
     SELECT indexrelid INTO other FROM pg_index
     WHERE indrelid <> 'tasks'::regclass AND indexrelid IN (
-        to_regclass('idx_tasks_pending'), to_regclass('idx_tasks_pending_batch'));
+        to_regclass('idx_tasks_pending'), to_regclass('idx_tasks_pending_batch'),
+        to_regclass('idx_tasks_pending_integration'), to_regclass('idx_tasks_pending_template'));
     IF FOUND THEN
         RAISE EXCEPTION 'index % belongs to another table, and DROP INDEX would take it for that of tasks', other
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -115,5 +127,7 @@ BEGIN
     END IF;
 END $$;
 -- +goose StatementEnd
+DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_template;
+DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_integration;
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_batch;
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending;

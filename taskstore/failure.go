@@ -114,6 +114,9 @@ func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, err
 	}
 	integrationID, clientID, templateID := f.owners()
 	ids, err := write(ctx, s, func(db DB) ([]int64, error) {
+		if s.citus {
+			return dbgen.New(db).RetryDueTasksOptimistic(ctx, integrationID, clientID, templateID, int32(limit))
+		}
 		return dbgen.New(db).RetryDueTasks(ctx, integrationID, clientID, templateID, int32(limit))
 	})
 	if err != nil {

@@ -84,7 +84,7 @@ func creates(b map[string]entry) {
 	keyed["keys"] = "ARRAY(SELECT 'key' || n FROM generate_series(1001, 1100) AS n)"
 	b["CreateKeyedTasks"] = entry{
 		Purpose: "`Create` and `CreateMany` with keys.", Index: []string{"task_keys_pkey"},
-		Examples: []example{{"100 tasks", keyed, 4500, 4500}},
+		Examples: []example{{"100 tasks", keyed, 5100, 5100}},
 	}
 }
 
@@ -135,8 +135,24 @@ func works(b map[string]entry) {
 			},
 		}
 		some := claims(oldest)
-		b["ClaimBatch"+suffix] = entry{
-			Purpose: "`ClaimBatch`" + note, Index: []string{"idx_tasks_pending_batch"},
+		b["ClaimTasksByIntegration"+suffix] = entry{
+			Purpose: "`ClaimBy` with `ByIntegration`" + note, Index: []string{"idx_tasks_pending_integration"},
+			Examples: []example{
+				{"common, 50 tasks", with(common, []string{"integration_id"}, some), 2200, 2200},
+				{"dormant, none pending", with(dormant, []string{"integration_id"}, some), 5, 5},
+				{"rare, 5 tasks", with(rare, []string{"integration_id"}, some), 250, 250},
+			},
+		}
+		b["ClaimTasksByTemplate"+suffix] = entry{
+			Purpose: "`ClaimBy` with `ByTemplate`" + note, Index: []string{"idx_tasks_pending_template"},
+			Examples: []example{
+				{"common, 50 tasks", with(common, []string{"template_id"}, some), 2200, 2200},
+				{"dormant, none pending", with(dormant, []string{"template_id"}, some), 5, 5},
+				{"rare, 5 tasks", with(rare, []string{"template_id"}, some), 250, 250},
+			},
+		}
+		b["ClaimTasksByBatch"+suffix] = entry{
+			Purpose: "`ClaimBy` with `ByBatch`" + note, Index: []string{"idx_tasks_pending_batch"},
 			Examples: []example{
 				{"common, 50 tasks", with(common, batchColumns, some), 1950, 1950},
 				{"dormant, none pending", with(dormant, batchColumns, some), 4, 4},
@@ -151,11 +167,34 @@ func works(b map[string]entry) {
 	}
 	b["ListPendingIDs"] = entry{
 		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending"},
-		Examples: []example{{"50 tasks", claims(oldest), 60, 60}},
+		Examples: []example{{"50 tasks", with(nobody, batchColumns, claims(oldest)), 60, 60}},
 	}
-	b["ListPendingIDsByBatch"] = entry{
-		Purpose: "`ClaimBatch`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending_batch"},
-		Examples: []example{{"common, 50 tasks", with(common, batchColumns, claims(oldest)), 60, 60}},
+	b["ClaimTasksOfIntegrations"] = entry{
+		Purpose: "`ClaimFair`.", Index: []string{"idx_tasks_pending_integration"},
+		Examples: []example{{"50 integrations", args{
+			"integration_ids": "ARRAY(SELECT generate_series(1, 50))",
+			"firsts":          "array_fill((" + oldest + ")::bigint, ARRAY[50])",
+			"quotas":          "array_fill(1, ARRAY[50])", "step": "1", "avoid": "'{}'"}, 2500, 2500}},
+	}
+	b["ListPendingIntegrations"] = entry{
+		Purpose: "`ClaimFair`, once a second.", Index: []string{"idx_tasks_pending_integration"},
+		Examples: []example{{"all", args{"max_rows": "10000"}, 5000, 5000}},
+	}
+	failed := held(100)
+	failed["reasons"] = "array_fill('timeout'::text, ARRAY[100])"
+	failed["retry_in_ms"] = "array_fill(1000::bigint, ARRAY[100])"
+	b["FailTasks"] = entry{
+		Purpose: "`FailWith`.", Index: pkey,
+		Examples: []example{{"100 tasks", failed, 4500, 4500}},
+	}
+	for suffix, note := range citus {
+		b["RetryDueTasks"+suffix] = entry{
+			Purpose: "`RetryDue`" + note, Index: []string{"idx_task_failures_retry_at"},
+			Examples: []example{
+				{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+				{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+			},
+		}
 	}
 	b["NewestID"] = entry{
 		Purpose: "`Claim`, once a second, before it starts at the bottom.", Index: pkey,
@@ -182,9 +221,9 @@ func works(b map[string]entry) {
 		b["RequeueTasks"+suffix] = entry{
 			Purpose: "`RequeueStale`" + note, Index: []string{"idx_status"},
 			Examples: []example{
-				{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 4500, 4500},
+				{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 5000, 5000},
 				{"none stale", with(nobody, batchColumns, requeue("315360000000000")), 220, 220},
-				{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 4500, 4500},
+				{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 5000, 5000},
 			},
 		}
 	}
@@ -192,12 +231,12 @@ func works(b map[string]entry) {
 		Purpose: "`RequeueStale`: versions that lie ahead of the clock.", Index: []string{"idx_status"},
 		Examples: []example{{"none", with(nobody, batchColumns, args{"max_rows": "1000"}), 220, 220}},
 	}
-	failed := func(n int) args {
+	retried := func(n int) args {
 		return args{"ids": fmt.Sprintf("ARRAY(SELECT id FROM tasks WHERE status = 3 ORDER BY id LIMIT %d)", n)}
 	}
 	b["RetryTasks"] = entry{
 		Purpose: "`Retry`.", Index: pkey,
-		Examples: []example{{"one task", failed(1), 42, 42}, {"100 tasks", failed(100), 4200, 4200}},
+		Examples: []example{{"one task", retried(1), 45, 45}, {"100 tasks", retried(100), 4600, 4600}},
 	}
 }
 

@@ -23,6 +23,10 @@ func reads(b map[string]entry) {
 		Purpose: "`GetByKey`.", Index: []string{"task_keys_pkey"},
 		Examples: []example{{"one task", args{"key": "'key500000'"}, 8, 8}},
 	}
+	b["ListFailures"] = entry{
+		Purpose: "`Failures`.", Index: []string{"task_failures_pkey"}, SeqScan: true,
+		Examples: []example{{"100 tasks", args{"ids": "ARRAY(SELECT task_id FROM task_failures LIMIT 100)"}, 420, 420}},
+	}
 	b["CountByStatus"] = entry{
 		Purpose: "`CountByStatus`.", Index: []string{"idx_status"}, SeqScan: true,
 		Examples: []example{{"all", args{}, 1050, 1050}},

@@ -45,3 +45,6 @@ ORDER BY n;
 
 SELECT setval('tasks_id_seq', 1000000);
 INSERT INTO task_keys (key, task_id) SELECT 'key' || id, id FROM tasks WHERE id % 10 = 0;
+
+INSERT INTO task_failures (task_id, failures, reason, failed_at, retry_at)
+SELECT id, 1, 'timeout', updated_at, CASE WHEN id % 2 = 0 THEN updated_at + 1000 END FROM tasks WHERE status = 3;
