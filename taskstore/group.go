@@ -11,24 +11,29 @@ import (
 // group lets concurrent creates share a statement, and so a round trip and a commit, as PostgreSQL's own commits share
 // a flush of the log (group commit: DeWitt et al., 1984; Gawlick and Kinkade, 1985).
 //
-// A call goes at once, and alone, while fewer than maxUnderWay statements are under way. Calls that arrive while
-// there are that many queue, and share the next statement: it departs when one under way returns, or after
-// maxWait, whichever is first. So a statement that hangs delays a later call by maxWait at most.
+// Sharing pays only where calls would wait anyway. So as many calls as there are connections, at most maxApart, go at
+// once and alone, as they would without a group. Where there are more, no more than maxUnderWay statements should be
+// under way: the calls that arrive meanwhile queue, and share the next one. It departs when fewer are under way, or
+// after maxWait, whichever is first. So statements that hang delay a later call by maxWait at most.
 //
 // A call returns after the commit of its statement, and with the error that it would have had alone: where a row of one
 // call makes the shared statement fail, the server has undone it whole, and each call goes alone at once.
 type group struct {
 	alone  func(context.Context, NewTask) (Task, error)
 	shared func(context.Context, []NewTask) ([]Task, error) // results in the order of the input
+	apart  int                                              // how many calls at once go alone
 
 	mu       sync.Mutex
-	underWay int
+	calls    int // that have not returned
+	underWay int // statements
 	waiting  []*call
 	timer    *time.Timer // runs while calls wait
 }
 
+// docs/performance.md has what other values do.
 const (
-	maxUnderWay = 4
+	maxApart    = 16
+	maxUnderWay = 2
 	maxShared   = 256 // calls of one statement
 	maxWait     = 2 * time.Millisecond
 )
@@ -54,8 +59,9 @@ type flight struct {
 
 func newGroup(
 	alone func(context.Context, NewTask) (Task, error), shared func(context.Context, []NewTask) ([]Task, error),
+	connections int,
 ) *group {
-	g := &group{alone: alone, shared: shared}
+	g := &group{alone: alone, shared: shared, apart: min(connections, maxApart)}
 	g.timer = time.AfterFunc(maxWait, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -71,7 +77,13 @@ func (g *group) do(ctx context.Context, in NewTask) (Task, error) {
 		return Task{}, err
 	}
 	g.mu.Lock()
-	if g.underWay < maxUnderWay {
+	g.calls++
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.calls--
+	}()
+	if g.calls <= g.apart || g.underWay < maxUnderWay {
 		g.underWay++
 		g.mu.Unlock()
 		return g.runAlone(ctx, in)

@@ -61,7 +61,7 @@ func newRig(fly func(ts []NewTask) trip) *rig {
 		r.shared = append(r.shared, ts)
 		r.mu.Unlock()
 		return run(ctx, ts)
-	})
+	}, maxUnderWay)
 	return r
 }
 
@@ -80,6 +80,31 @@ func (r *rig) call(t *testing.T, i int) {
 	if got, err := r.do(t.Context(), NewTask{Argument: strconv.Itoa(i)}); err != nil || got.ID != int64(i) {
 		t.Errorf("call %d got task %d, %v", i, got.ID, err)
 	}
+}
+
+// Where each call has a connection, it goes at once, as many others as are under way. One more waits.
+func TestGroupKeepsAFewApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for connections, apart := range map[int]int{1: maxUnderWay, 5: 5, 100: maxApart} {
+			r := newRig(func([]NewTask) trip { return trip{takes: time.Second} })
+			r.apart = newGroup(nil, nil, connections).apart
+			var wg sync.WaitGroup
+			for i := range apart {
+				wg.Go(func() { r.call(t, i) })
+				synctest.Wait()
+			}
+			if r.alone != apart {
+				t.Errorf("%d connections: %d calls went at once, want %d", connections, r.alone, apart)
+			}
+			wg.Go(func() { r.call(t, -1) })
+			synctest.Wait()
+			if len(r.waiting) != 1 {
+				t.Errorf("%d connections: %d calls wait, want 1", connections, len(r.waiting))
+			}
+			wg.Wait()
+		}
+	})
 }
 
 // Calls that arrive while statements are under way share the next one, which departs when one of those returns.

@@ -59,8 +59,12 @@ func WithCitus() Option { return func(s *Store) { s.citus = true } }
 // its calls, so with a hook that sets a tenant it would store another tenant's row.
 func WithGroupCommit(on bool) Option {
 	return func(s *Store) {
+		connections := maxApart
+		if pool, ok := s.db.(*pgxpool.Pool); ok {
+			connections = int(pool.Config().MaxConns)
+		}
 		if s.creates = nil; on {
-			s.creates = newGroup(s.createAlone, s.createShared)
+			s.creates = newGroup(s.createAlone, s.createShared, connections)
 		}
 	}
 }

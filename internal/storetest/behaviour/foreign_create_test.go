@@ -91,15 +91,14 @@ func (h hand) createEach(t *testing.T, b *storetest.Bundle, ts []taskstore.NewTa
 // createTogether creates ts by as many callers at once, who share statements.
 func (h hand) createTogether(t *testing.T, b *storetest.Bundle, ts []taskstore.NewTask) {
 	t.Helper()
-	s := taskstore.New(b.Pool, taskstore.WithGroupCommit(true))
+	s := roomy(t, b)
 	got, errs := make([]taskstore.Task, len(ts)), make([]error, len(ts))
 	free := queued(t, b, "LOCK TABLE tasks IN SHARE MODE")
 	var wg sync.WaitGroup
 	for i, n := range ts {
 		wg.Go(func() { got[i], errs[i] = s.Create(t.Context(), n) })
 	}
-	b.WaitFor(t, `SELECT count(*) > 0 FROM pg_stat_activity
-		WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%CreateTasksShared%'`)
+	waitForShared(t, b)
 	free()
 	wg.Wait()
 	for i, n := range ts {
