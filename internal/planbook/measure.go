@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/tasklane/tasks/internal/explain"
 )
 
 // measured is one case of a query and the plans it got.
 type measured struct {
 	example
-	Custom, Generic plan
+	Custom, Generic explain.Plan
 	Auto            string // what the server chooses by itself after five executions: custom or generic; planned: it has no choice
 }
 
 // customRuns is how often the server plans a statement with its values before it considers a generic plan.
 const customRuns = 5
-
-const explain = "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) "
 
 var plain = regexp.MustCompile(`^(-?\d+|'[^']*')$`)
 
@@ -86,24 +86,24 @@ func (db *database) choose(ctx context.Context, execute string) (string, error) 
 
 // run executes the statement twice and rolls back: what a first execution reads of the catalog, and what it
 // leaves in the table, is not the second one's.
-func (db *database) run(ctx context.Context, q query, mode, execute string) (plan, error) {
-	if err := db.exec(ctx, "SET plan_cache_mode = "+mode, "BEGIN", explain+execute, "ROLLBACK"); err != nil {
-		return plan{}, err
+func (db *database) run(ctx context.Context, q query, mode, execute string) (explain.Plan, error) {
+	if err := db.exec(ctx, "SET plan_cache_mode = "+mode, "BEGIN", explain.Command+execute, "ROLLBACK"); err != nil {
+		return explain.Plan{}, err
 	}
 	if q.writes() {
 		if err := db.exec(ctx, "VACUUM (INDEX_CLEANUP ON) tasks"); err != nil {
-			return plan{}, err
+			return explain.Plan{}, err
 		}
 	}
 	if err := db.exec(ctx, "BEGIN"); err != nil {
-		return plan{}, err
+		return explain.Plan{}, err
 	}
-	lines, err := db.text(ctx, explain+execute)
+	lines, err := db.text(ctx, explain.Command+execute)
 	if err != nil {
-		return plan{}, err
+		return explain.Plan{}, err
 	}
 	if err := db.exec(ctx, "ROLLBACK"); err != nil {
-		return plan{}, err
+		return explain.Plan{}, err
 	}
-	return readPlan(lines), nil
+	return explain.Read(lines), nil
 }

@@ -78,7 +78,7 @@ func (m measured) Values(params []string) string {
 func (m measured) Trap() bool { return m.Auto == "generic" && m.Generic.Pages >= 2*m.Custom.Pages }
 
 // Same says whether both plans read the same in the same order.
-func (m measured) Same() bool { return m.Custom.shape() == m.Generic.shape() }
+func (m measured) Same() bool { return m.Custom.Shape() == m.Generic.Shape() }
 
 // Budget is one figure, or the custom and the generic one.
 func (e example) Budget() string {

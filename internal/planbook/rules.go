@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/tasklane/tasks/internal/explain"
 )
 
 // page is a query with its entry and what was measured.
@@ -44,18 +46,18 @@ func (p page) findings() []error {
 	for _, m := range p.Measured {
 		for _, kind := range []struct {
 			name   string
-			plan   plan
+			plan   explain.Plan
 			budget int
 		}{{"custom", m.Custom, m.example.Custom}, {"generic", m.Generic, m.example.Generic}} {
 			fail := func(format string, args ...any) {
 				list = append(list, fmt.Errorf("%s, %s, %s plan: %s", p.Name, m.Name, kind.name, fmt.Sprintf(format, args...)))
 			}
-			used := slices.ContainsFunc(kind.plan.indexes, func(i string) bool { return slices.Contains(p.Index, i) })
+			used := slices.ContainsFunc(kind.plan.Indexes, func(i string) bool { return slices.Contains(p.Index, i) })
 			switch {
-			case kind.plan.seqScan && !p.SeqScan:
+			case kind.plan.SeqScan && !p.SeqScan:
 				fail("reads the whole table instead of %s", strings.Join(p.Index, " or "))
-			case len(p.Index) > 0 && !used && !kind.plan.seqScan:
-				fail("uses %s instead of %s", strings.Join(kind.plan.indexes, " and "), strings.Join(p.Index, " or "))
+			case len(p.Index) > 0 && !used && !kind.plan.SeqScan:
+				fail("uses %s instead of %s", strings.Join(kind.plan.Indexes, " and "), strings.Join(p.Index, " or "))
 			}
 			if kind.plan.Pages > kind.budget {
 				fail("touches %d pages, its budget is %d", kind.plan.Pages, kind.budget)
