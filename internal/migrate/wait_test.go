@@ -101,6 +101,38 @@ func TestUpThatNeverGotItsLockLeavesNothingHalfDone(t *testing.T) {
 	b.finish(t)
 }
 
+func TestUpWaitsForABuildBySomebodyElseAndGivesUp(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.IndexWait = time.Second })
+	if _, err := b.Up(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	release := b.open(t, pgx.ReadCommitted, `UPDATE tasks SET argument = '' WHERE id = 1`) // their build waits for it
+	defer release()
+	builder := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "builder"))
+	built := make(chan error, 1)
+	go func() {
+		_, err := builder.Exec(context.WithoutCancel(t.Context()),
+			`CREATE INDEX CONCURRENTLY idx_task ON tasks (integration_id, client_id, template_id)`)
+		built <- err
+	}()
+	dbtest.Eventually(t, func() string {
+		if !dbtest.Value[bool](t, b.url, `SELECT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid)`) {
+			return "no index is being built"
+		}
+		return ""
+	})
+	_, err := b.Up(t.Context(), 0)
+	if failure := wantCode(t, err, ExitLockWait); !strings.Contains(failure.Message, `application "builder"`) {
+		t.Errorf("%q does not name the builder", failure.Message)
+	}
+	release()
+	if err := <-built; err != nil {
+		t.Errorf("their build ended with %v", err)
+	}
+	b.finish(t)
+}
+
 func TestUpTriesAgainForAStrongLock(t *testing.T) {
 	t.Parallel()
 	b := adopted(t, func(o *Options) { o.LockTimeout = 700 * time.Millisecond })
