@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -23,7 +24,7 @@ func TestPlanListsExactlyWhatUpSends(t *testing.T) {
 				if !adopted {
 					continue
 				}
-				dbtest.Exec(t, b.url, document...)
+				dbtest.Exec(t, b.url, document.DDL)
 				dbtest.Exec(t, b.url, insertTask)
 				if _, err := b.Adopt(t.Context(), true); err != nil {
 					t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -17,7 +18,7 @@ import (
 func adopted(t *testing.T, change func(*Options)) *bundle {
 	t.Helper()
 	b := setupWith(t, dbtest.New(t), change)
-	dbtest.Exec(t, b.url, document...)
+	dbtest.Exec(t, b.url, document.DDL)
 	dbtest.Exec(t, b.url, `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 SELECT 1, 2, 3, 4, 5, '{}', 1721818960 FROM generate_series(1, 100)`)
