@@ -1,4 +1,4 @@
--- Rights for services, for migrations and for looking on. Not a migration: a superuser, or the owner of the
+-- Rights for services, for migrations and for monitoring. Not a migration: a superuser, or the owner of the
 -- database who may create roles, runs it by psql, before the first `taskmigrate up` (so that the new table gets
 -- its owner) and again after it (so that the table gets its grants). It can be repeated at any time.
 --
@@ -42,11 +42,12 @@ BEGIN
             USING HINT = format('Unless others need that: REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     END IF;
 
-    -- Whom a migration waits for, and who holds the oldest snapshot: without it other users' queries are hidden.
+    -- It shows whom a migration waits for, and who holds the oldest snapshot, also of other users.
     BEGIN
         GRANT pg_read_all_stats TO tasks_migrate, tasks_read;
     EXCEPTION WHEN insufficient_privilege THEN
-        RAISE NOTICE 'pg_read_all_stats is not yours to grant: the queries of other users stay hidden from tasks_migrate and tasks_read';
+        RAISE NOTICE 'you may not grant pg_read_all_stats, so % and % do not see the queries of other users',
+            'tasks_migrate', 'tasks_read';
     END;
 END $$;
 

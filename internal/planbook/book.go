@@ -15,8 +15,7 @@ type entry struct {
 }
 
 // example is a set of arguments, as SQL expressions by parameter, and the most pages that the query may touch
-// with it under a custom and under a generic plan. The budgets are the figures of the day they were
-// set, rounded up by about a tenth.
+// with it, under a custom and under a generic plan: what was measured when the budget was set, and about a tenth.
 type example struct {
 	Name            string
 	Args            args
@@ -25,7 +24,7 @@ type example struct {
 
 type args = map[string]string
 
-// newest is where a list begins, and oldest where a claim does that knows nothing.
+// A list begins at newest. A claim begins at oldest if it does not know where the pending tasks begin.
 const (
 	newest = "9223372036854775807"
 	oldest = "-9223372036854775808"
@@ -35,7 +34,9 @@ const (
 var (
 	common  = args{"integration_id": "1", "client_id": "10", "user_id": "1", "account_id": "1", "template_id": "1"}
 	dormant = args{"integration_id": "2", "client_id": "20", "user_id": "2", "account_id": "2", "template_id": "2"}
-	rare    = args{"integration_id": "900001", "client_id": "900001", "user_id": "900001", "account_id": "900001", "template_id": "900001"}
+	rare    = args{
+		"integration_id": "900001", "client_id": "900001", "user_id": "900001", "account_id": "900001", "template_id": "900001",
+	}
 
 	batchColumns = []string{"integration_id", "client_id", "template_id"}
 	allColumns   = append([]string{"user_id", "account_id"}, batchColumns...)

@@ -13,7 +13,7 @@ import (
 type measured struct {
 	example
 	Custom, Generic explain.Plan
-	Auto            string // what the server chooses by itself after five executions: custom or generic; planned: it has no choice
+	Auto            string // what the server chooses after five executions: custom or generic; planned: it has no choice
 }
 
 // customRuns is how often the server plans a statement with its values before it considers a generic plan.
@@ -77,15 +77,16 @@ func (db *database) choose(ctx context.Context, execute string) (string, error) 
 			return "", err
 		}
 	}
-	lines, err := db.text(ctx, "SELECT CASE WHEN generic_plans > 0 THEN 'generic' ELSE 'custom' END FROM pg_prepared_statements WHERE name = 'planned'")
+	lines, err := db.text(ctx, `SELECT CASE WHEN generic_plans > 0 THEN 'generic' ELSE 'custom' END
+		FROM pg_prepared_statements WHERE name = 'planned'`)
 	if err != nil {
 		return "", err
 	}
 	return lines[0], nil
 }
 
-// run executes the statement twice and rolls back: what a first execution reads of the catalog, and what it
-// leaves in the table, is not the second one's.
+// run executes the statement twice, rolls back, and measures the second time: the first one also reads the catalog,
+// and the dead rows that it leaves are removed before the second.
 func (db *database) run(ctx context.Context, q query, mode, execute string) (explain.Plan, error) {
 	if err := db.exec(ctx, "SET plan_cache_mode = "+mode, "BEGIN", explain.Command+execute, "ROLLBACK"); err != nil {
 		return explain.Plan{}, err

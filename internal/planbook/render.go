@@ -19,7 +19,7 @@ type document struct {
 	Optional optional
 }
 
-// titles are the sections, by file, in the order of a task's life.
+// titles are the sections, one a file, in the order of a task's life.
 var titles = [][2]string{
 	{"create", "Create"}, {"read", "Read"}, {"change", "Change"}, {"work", "Work"}, {"upkeep", "Upkeep"},
 }

@@ -79,11 +79,14 @@ func compare(file, want string) []error {
 	stale := fmt.Errorf("%s is stale: run `make plans` and review what changed", file)
 	have, should := strings.Split(string(text), "\n"), strings.Split(want, "\n")
 	if on := slices.IndexFunc(have, versionLine); on < 0 || !slices.Contains(should, have[on]) {
-		return []error{fmt.Errorf("%s was written on another major version of PostgreSQL: TASKSTORE_TEST_POSTGRES_BINDIR or TASKSTORE_TEST_DATABASE_URL name a server", file)}
+		return []error{fmt.Errorf("%s was written on another major version of PostgreSQL: name a server of that version "+
+			"in TASKSTORE_TEST_POSTGRES_BINDIR or TASKSTORE_TEST_DATABASE_URL", file)}
 	}
 	for i := range min(len(have), len(should)) {
 		if have[i] != should[i] {
-			return []error{errors.Join(stale, fmt.Errorf("line %d, in the file:  %s", i+1, have[i]), fmt.Errorf("line %d, should be:    %s", i+1, should[i]))}
+			return []error{errors.Join(stale,
+				fmt.Errorf("line %d, in the file:  %s", i+1, have[i]),
+				fmt.Errorf("line %d, should be:    %s", i+1, should[i]))}
 		}
 	}
 	return []error{stale}

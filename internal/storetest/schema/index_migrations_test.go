@@ -91,6 +91,17 @@ func ownerConnection(t *testing.T, b *storetest.Bundle) *pgx.Conn {
 	return conn
 }
 
+// refused fails the test unless going up ends with an error that names what is in the way, and changes nothing.
+func refused(t *testing.T, b *storetest.Bundle, what string, version int64, inTheWay, of string) {
+	t.Helper()
+	before := snapshot(t, b.Admin)
+	_, err := plainGoose(t, b).UpTo(t.Context(), version)
+	if storetest.SQLState(err) != "55000" || !strings.Contains(err.Error(), inTheWay+" is in the way of index "+of) {
+		t.Errorf("%s: error %v, want one that names it", what, err)
+	}
+	sameSchema(t, what, snapshot(t, b.Admin), before)
+}
+
 // An INVALID leftover of the wanted index is replaced. Whatever else has the index's name or its leftover's is
 // refused by that name, and nothing is built, renamed or dropped.
 func TestOnlyTheIndexItselfIsTakenForIt(t *testing.T) {
@@ -104,33 +115,22 @@ func TestOnlyTheIndexItselfIsTakenForIt(t *testing.T) {
 			migrated := snapshot(t, b.Admin)
 			without(t, b, version)
 			wanted, leftover := definitions[name], name+"_invalid"
-			onArgument := `CREATE INDEX ` + name + ` ON tasks (argument)`
-			for what, there := range map[string]struct {
-				is   string // the name that it has
-				make func()
-				drop string
-			}{
-				"of another column":          {name, func() { b.Exec(t, onArgument) }, `INDEX`},
-				"of another column, INVALID": {name, func() { interrupt(t, b, onArgument) }, `INDEX`},
-				"unique":                     {name, func() { b.Exec(t, strings.Replace(wanted, "CREATE", "CREATE UNIQUE", 1)) }, `INDEX`},
-				"of another table":           {name, func() { b.Exec(t, `CREATE INDEX `+name+` ON goose_db_version (id)`) }, `INDEX`},
-				"a table":                    {name, func() { b.Exec(t, `CREATE TABLE `+name+` ()`) }, `TABLE`},
-				"valid, of the leftover's name": {
-					leftover, func() { b.Exec(t, strings.Replace(wanted, name, leftover, 1)) }, `INDEX`,
-				},
-				"of another table, of the leftover's name": {
-					leftover, func() { b.Exec(t, `CREATE INDEX `+leftover+` ON goose_db_version (id)`) }, `INDEX`,
-				},
+			elsewhere := func(name string) string { return `CREATE INDEX ` + name + ` ON goose_db_version (id)` }
+			for what, there := range map[string]struct{ kind, name, sql string }{
+				"another column's":               {"INDEX", name, `CREATE INDEX ` + name + ` ON tasks (argument)`},
+				"unique":                         {"INDEX", name, strings.Replace(wanted, "CREATE", "CREATE UNIQUE", 1)},
+				"another table's":                {"INDEX", name, elsewhere(name)},
+				"no index":                       {"SEQUENCE", name, `CREATE SEQUENCE ` + name},
+				"the leftover's name, but valid": {"INDEX", leftover, strings.Replace(wanted, name, leftover, 1)},
+				"the leftover's name, elsewhere": {"INDEX", leftover, elsewhere(leftover)},
 			} {
-				there.make()
-				before := snapshot(t, b.Admin)
-				_, err := p.UpTo(t.Context(), version)
-				if storetest.SQLState(err) != "55000" || !strings.Contains(err.Error(), there.is+" is in the way of index "+name) {
-					t.Errorf("%s: error %v, want one that names it", what, err)
-				}
-				sameSchema(t, what, snapshot(t, b.Admin), before)
-				b.Exec(t, `DROP `+there.drop+` `+there.is)
+				b.Exec(t, there.sql)
+				refused(t, b, what, version, there.name, name)
+				b.Exec(t, `DROP `+there.kind+` `+there.name)
 			}
+			interrupt(t, b, `CREATE INDEX `+name+` ON tasks (argument)`)
+			refused(t, b, "another column's, INVALID", version, name, name)
+			b.Exec(t, `DROP INDEX `+name)
 
 			interrupt(t, b, wanted)
 			upToNewest(t, p)
@@ -167,15 +167,14 @@ func TestIndexesOfAnotherSchemaAreLeftAlone(t *testing.T) {
 		if version != 10 { // whose Down does nothing
 			b.Exec(t, `DROP INDEX public.`+name)
 			downTo(t, p, version)
-			if _, err := p.DownTo(t.Context(), version-1); storetest.SQLState(err) != "55000" || !strings.Contains(err.Error(), name) {
+			_, err := p.DownTo(t.Context(), version-1)
+			if storetest.SQLState(err) != "55000" || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s is in another schema only: Down ended with %v, want an error that names it", name, err)
 			}
 		}
 		b.Exec(t, `ALTER INDEX other.`+name+` RENAME TO `+name+`_invalid`)
 		without(t, b, version)
-		if _, err := p.UpTo(t.Context(), version); storetest.SQLState(err) != "55000" || !strings.Contains(err.Error(), name+"_invalid") {
-			t.Errorf("%s_invalid is in another schema: Up ended with %v, want an error that names it", name, err)
-		}
+		refused(t, b, "in another schema, with the leftover's name", version, name+"_invalid", name)
 		b.Exec(t, `DROP INDEX other.`+name+`_invalid`) // it is still there
 		upToNewest(t, p)
 	}
@@ -238,7 +237,8 @@ func TestMigrationsWaitForABuildBySomebodyElse(t *testing.T) {
 			if err := <-migrated; err != nil {
 				t.Errorf("the migration ended with %v", err)
 			}
-			if !storetest.One[bool](t, b.Admin, `SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = $1 AND indisvalid)`, building) {
+			const valid = `SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = $1 AND indisvalid)`
+			if !storetest.One[bool](t, b.Admin, valid, building) {
 				t.Error("the index that they built is not there")
 			}
 			upToNewest(t, p)
