@@ -72,7 +72,7 @@ func (b *Bundle) Connection(t *testing.T) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	return conn
 }
 
@@ -134,6 +134,17 @@ func (b *Bundle) WaitForBlocked(t *testing.T, n int) {
 	b.WaitFor(t, `
 		SELECT count(*) >= $1 FROM pg_stat_activity
 		WHERE datname = current_database() AND wait_event_type = 'Lock'`, n)
+}
+
+// File returns a file of this project, which tests in the folders of this package find by path, such as
+// "schema/roles.sql".
+func File(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Start runs f beside the test and returns the channel of its result.
