@@ -27,3 +27,11 @@ type Task struct {
 	// UpdatedAt is when the row last changed, in Unix epoch milliseconds by the database's clock, and the row's version: each change raises it strictly.
 	UpdatedAt Millis `json:"updated_at"`
 }
+
+// TaskKey says which task was created with a key.
+type TaskKey struct {
+	// Key is what the caller chose: 1 to 512 bytes.
+	Key string `json:"key"`
+	// TaskID is the id of the task that has the key.
+	TaskID int64 `json:"task_id"`
+}

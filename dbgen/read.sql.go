@@ -252,6 +252,29 @@ func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
 	return i, err
 }
 
+const getTaskByKey = `-- name: GetTaskByKey :one
+SELECT tasks.id, tasks.integration_id, tasks.user_id, tasks.client_id, tasks.account_id, tasks.template_id, tasks.argument, tasks.status, tasks.created_at, tasks.updated_at FROM task_keys JOIN tasks ON tasks.id = task_keys.task_id WHERE task_keys.key = $1
+`
+
+// By the primary key of task_keys, then of tasks.
+func (q *Queries) GetTaskByKey(ctx context.Context, key string) (Task, error) {
+	row := q.db.QueryRow(ctx, getTaskByKey, key)
+	var i Task
+	err := row.Scan(
+		&i.ID,
+		&i.IntegrationID,
+		&i.UserID,
+		&i.ClientID,
+		&i.AccountID,
+		&i.TemplateID,
+		&i.Argument,
+		&i.Status,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const listPending = `-- name: ListPending :many
 SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
 WHERE status = 0 AND id <= $1

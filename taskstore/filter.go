@@ -3,6 +3,8 @@ package taskstore
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/tasklane/tasks/dbgen"
 )
 
@@ -62,6 +64,31 @@ func (f Filter) check() error {
 		return nil
 	}
 	return checkStatus(f.status)
+}
+
+// checkQueue refuses what cannot be claimed or requeued by.
+func (f Filter) checkQueue() error {
+	switch {
+	case f.hasStatus:
+		return invalid("a filter with a status does not name a queue")
+	case f.by != anything && f.by != integration && f.by != template && f.by != batch:
+		return invalid("a queue is named by ByTemplate, ByIntegration or ByBatch")
+	}
+	return nil
+}
+
+// owners returns the columns by which a queue's tasks are known.
+func (f Filter) owners() (integrationID, clientID, templateID pgtype.Int8) {
+	id := func(v int64) pgtype.Int8 { return pgtype.Int8{Int64: v, Valid: true} }
+	switch f.by {
+	case integration:
+		return id(f.id), clientID, templateID
+	case template:
+		return integrationID, clientID, id(f.id)
+	case batch:
+		return id(f.batch.IntegrationID), id(f.batch.ClientID), id(f.batch.TemplateID)
+	}
+	return integrationID, clientID, templateID
 }
 
 // skewed reports whether the plan of f's query depends on its values, which may select anything from a

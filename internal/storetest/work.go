@@ -13,7 +13,7 @@ import (
 func (b *Bundle) Stores() map[string]*taskstore.Store {
 	return map[string]*taskstore.Store{
 		"locking":    taskstore.New(b.Pool),
-		"optimistic": taskstore.New(b.Pool, taskstore.WithOptimisticClaims()),
+		"optimistic": taskstore.New(b.Pool, taskstore.WithCitus()),
 	}
 }
 
@@ -77,6 +77,16 @@ func ClaimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) 
 		t.Fatalf("claimed %d tasks of the batch, want %d", len(ts), n)
 	}
 	return ts
+}
+
+// Requeue requeues up to limit tasks that were silent for a millisecond, and tries until there are some.
+func Requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error) {
+	for {
+		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Millisecond, limit)
+		if err != nil || len(ids) > 0 {
+			return ids, err
+		}
+	}
 }
 
 // History inserts n rows of that status that last changed at that time.

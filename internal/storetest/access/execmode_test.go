@@ -38,7 +38,7 @@ func everyMethod(t *testing.T, b *storetest.Bundle, pool *pgxpool.Pool) {
 	t.Helper()
 	for name, s := range map[string]*taskstore.Store{
 		"plain":      taskstore.New(pool),
-		"optimistic": taskstore.New(pool, taskstore.WithOptimisticClaims(), taskstore.WithGroupCommit()),
+		"optimistic": taskstore.New(pool, taskstore.WithCitus()),
 	} {
 		b.Exec(t, `TRUNCATE tasks`)
 		creates(t, b, s)
@@ -215,7 +215,7 @@ func works(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 			t.Errorf("to %v: %v", to, end)
 		}
 	}
-	requeued, err := s.RequeueStale(t.Context(), 0, 10)
+	requeued, err := storetest.Requeue(t.Context(), s, 10)
 	if err != nil || !slices.Equal(requeued, storetest.IDs(batch)) {
 		t.Errorf("RequeueStale: %v, %v, want %v", requeued, err, storetest.IDs(batch))
 	}

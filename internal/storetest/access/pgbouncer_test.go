@@ -39,7 +39,7 @@ func TestPgBouncerWorkersShareConnections(t *testing.T) {
 	for _, mode := range p.Modes() {
 		b.Exec(t, `TRUNCATE tasks`)
 		pool := p.Pool(t, mode, workers)
-		s := taskstore.New(pool, taskstore.WithGroupCommit())
+		s := taskstore.New(pool)
 		var mu sync.Mutex
 		var worked []int64
 		var done []<-chan error

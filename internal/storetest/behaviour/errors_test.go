@@ -52,7 +52,7 @@ func methods() map[string]func(ctx context.Context, s *taskstore.Store, task tas
 			return err
 		},
 		"requeue stale tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-			_, err := s.RequeueStale(ctx, time.Hour, 1)
+			_, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Hour, 1)
 			return err
 		},
 		"retry 1 tasks": func(ctx context.Context, s *taskstore.Store, task taskstore.Task) error {

@@ -78,7 +78,7 @@ func TestPagesOfABatchWithNothingPending(t *testing.T) {
 	}
 	for _, planMode := range []string{customPlan, genericPlan} {
 		m := newMeter(t, b, planMode)
-		for name, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithOptimisticClaims()}} {
+		for name, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithCitus()}} {
 			s := taskstore.New(m, opts...)
 			ts, err := s.ClaimBatch(t.Context(), busy, claimed)
 			if err != nil || len(ts) != 0 {
@@ -120,8 +120,8 @@ func measureWork(t *testing.T, b *table, name string) map[string]workCost {
 			t.Fatal(err)
 		}
 		cost.fromBottom = m.last().pages
-		cost.claim = steady(t, m, 0, func() ([]taskstore.Task, error) { return store.Claim(t.Context(), claimed) })
-		cost.claimBatch = steady(t, m, 3, func() ([]taskstore.Task, error) {
+		cost.claim = steady(t, m, 1, func() ([]taskstore.Task, error) { return store.Claim(t.Context(), claimed) })
+		cost.claimBatch = steady(t, m, 4, func() ([]taskstore.Task, error) {
 			return store.ClaimBatch(t.Context(), busy, claimed)
 		})
 		if plan := m.last().plan; !strings.Contains(plan, `"idx_tasks_pending_batch"`) || strings.Contains(plan, `"Sort"`) {

@@ -42,12 +42,6 @@ func TestPagesOfDeleteFinished(t *testing.T) {
 			}
 			t.Logf("pages: the first call %d, the last %d", first, last)
 
-			// Nor at the end of the table, after which a call begins again at the oldest task.
-			for range 3 {
-				again := m.of(func() { storetest.DeleteFinished(t, store, limit, 0) })
-				atMost(t, "a call that finds nothing", again, alone)
-			}
-
 			dead := afresh()
 			t.Logf("pages: a call that finds nothing %d, beyond the dead head %d", alone, dead)
 			if dead < 10*alone {

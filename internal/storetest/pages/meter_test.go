@@ -60,6 +60,14 @@ func (m *meter) last() measured { return m.seen[len(m.seen)-1] }
 // explain measures one statement. before is SQL that the same transaction runs first.
 func (m *meter) explain(sql string, args ...any) measured { return m.explainAfter(nil, sql, args...) }
 
+// literal is a parameter of the store's statements as SQL has it: a number or an array of numbers.
+func literal(arg any) string {
+	if ids, ok := arg.([]int64); ok {
+		return "'{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]") + "}'"
+	}
+	return fmt.Sprintf("%d", arg)
+}
+
 func (m *meter) explainAfter(before []string, sql string, args ...any) measured {
 	m.t.Helper()
 	planMode := m.planMode
@@ -84,7 +92,7 @@ func (m *meter) explainAfter(before []string, sql string, args ...any) measured 
 	exec("PREPARE measured AS " + sql)
 	values := make([]string, len(args))
 	for i, arg := range args {
-		values[i] = fmt.Sprintf("%d", arg) // EXECUTE takes no parameters, and these are integers
+		values[i] = literal(arg) // EXECUTE takes no parameters
 	}
 	plan := storetest.One[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured("+strings.Join(values, ", ")+")")
 	exec("DEALLOCATE measured") // a rollback would leave it

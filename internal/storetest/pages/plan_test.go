@@ -75,7 +75,7 @@ func TestClaimNeverTakesMore(t *testing.T) {
 						overclaimed++
 						t.Logf("%s, %s: the naive claim takes %d tasks instead of %d", name, planMode, naive, n)
 					}
-					for kind, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithOptimisticClaims()}} {
+					for kind, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithCitus()}} {
 						for range 7 { // a prepared statement's plan may change with its sixth use
 							got := rolledBack(t, pool, func(tx pgx.Tx) int {
 								s := taskstore.New(tx, opts...)

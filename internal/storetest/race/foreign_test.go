@@ -58,7 +58,7 @@ func (a *actor) requeue(s *taskstore.Store) {
 	limit := 1 + a.rng.IntN(30)
 	_, _ = a.do(stepRequeue, func(ctx context.Context, c *call) error {
 		c.silentFor = time.Duration(1+a.rng.IntN(40)) * time.Millisecond
-		ids, err := s.RequeueStale(ctx, c.silentFor, limit)
+		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, c.silentFor, limit)
 		if len(ids) > limit {
 			a.t.Errorf("requeued %d tasks instead of %d", len(ids), limit)
 		}

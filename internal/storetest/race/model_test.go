@@ -88,6 +88,9 @@ func (s step) effect(l lease) (lease, bool) {
 		if s.outcome == isUnknown {
 			return l.moved(l.status), l.heldBy(s.version)
 		}
+		if s.outcome == tookPlace && s.got == s.version {
+			return l, l.heldBy(s.version) // passed by a locked row: still held
+		}
 		return l.told(l.status, s.got), l.heldBy(s.version) && (s.got > l.floor || s.outcome == wasRefused)
 	case stepEnd:
 		return l.moved(s.to), l.heldBy(s.version)

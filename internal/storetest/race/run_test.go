@@ -62,14 +62,14 @@ func anything(*race) bool { return true }
 
 // raceOf returns the options of the four programs that the workers belong to.
 func raceOf(kind string) [][]taskstore.Option {
-	optimistic, group := taskstore.WithOptimisticClaims(), taskstore.WithGroupCommit()
+	citus := taskstore.WithCitus()
 	switch kind {
 	case "locking":
-		return [][]taskstore.Option{{}, {}, {group}, {group}}
+		return [][]taskstore.Option{{}, {}, {}, {}}
 	case "optimistic":
-		return [][]taskstore.Option{{optimistic}, {optimistic}, {optimistic, group}, {optimistic, group}}
+		return [][]taskstore.Option{{citus}, {citus}, {citus}, {citus}}
 	default:
-		return [][]taskstore.Option{{}, {group}, {optimistic}, {optimistic, group}}
+		return [][]taskstore.Option{{}, {}, {citus}, {citus}}
 	}
 }
 

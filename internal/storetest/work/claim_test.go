@@ -128,7 +128,7 @@ func TestClaimTakesWhatWasPutBackFirst(t *testing.T) {
 			return err
 		},
 		"RequeueStale": func(t *testing.T, s *taskstore.Store, _ taskstore.Task) error {
-			_, err := s.RequeueStale(t.Context(), 0, 1)
+			_, err := storetest.Requeue(t.Context(), s, 1)
 			return err
 		},
 		"SetStatus": func(t *testing.T, s *taskstore.Store, task taskstore.Task) error {

@@ -212,7 +212,7 @@ func TestATaskAtTwoVersions(t *testing.T) {
 			b.CreateMany(t, 2)
 			other := storetest.Claim(t, b.Store, 2)
 			late := other[0]
-			if _, err := b.Store.RequeueStale(t.Context(), 0, 1); err != nil {
+			if _, err := storetest.Requeue(t.Context(), b.Store, 1); err != nil {
 				t.Fatal(err)
 			}
 			live := storetest.Claim(t, b.Store, 1)[0]

@@ -34,7 +34,7 @@ func TestRequeueStale(t *testing.T) {
 		limit int
 		ids   []int64
 	}{{2, []int64{4, 5}}, {10_000, []int64{6}}, {1, nil}} {
-		got, err := b.Store.RequeueStale(t.Context(), 10*time.Minute, step.limit)
+		got, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, 10*time.Minute, step.limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,22 +60,29 @@ func TestRequeueStaleLimits(t *testing.T) {
 	for _, bad := range []struct {
 		silentFor time.Duration
 		limit     int
-	}{{-1, 1}, {0, 0}, {0, -1}, {0, 10_001}} {
-		_, err := b.Store.RequeueStale(t.Context(), bad.silentFor, bad.limit)
+	}{{-1, 1}, {0, 1}, {60, 1}, {time.Millisecond - 1, 1}, {time.Minute, 0}, {time.Minute, -1}, {time.Minute, 10_001}} {
+		_, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, bad.silentFor, bad.limit)
 		storetest.WantError(t, err, taskstore.ErrInvalid)
 	}
 	if row := storetest.StoredTask(t, b.Pool, task.ID); row != task {
 		t.Errorf("stored %+v, want %+v", row, task)
 	}
-	got, err := b.Store.RequeueStale(t.Context(), 0, 1)
+	for _, f := range []taskstore.Filter{
+		taskstore.ByUser(1), taskstore.ByClient(1), taskstore.ByAccount(1), taskstore.ByStatus(taskstore.Processing),
+		taskstore.ByTemplate(1).WithStatus(taskstore.Processing),
+	} {
+		_, err := b.Store.RequeueStale(t.Context(), f, time.Minute, 1)
+		storetest.WantError(t, err, taskstore.ErrInvalid)
+	}
+	got, err := storetest.Requeue(t.Context(), b.Store, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	storetest.WantIDs(t, "requeued", got, task.ID)
 }
 
-// A heartbeat that is on its way when the requeuer looks keeps its lease.
-func TestRequeueStaleWaitsForAHeartbeat(t *testing.T) {
+// A task whose row another session has locked, as by a heartbeat under way, is passed by.
+func TestRequeueStalePassesByLockedRows(t *testing.T) {
 	t.Parallel()
 	for _, commit := range []bool{true, false} {
 		t.Run(fmt.Sprintf("committed %v", commit), func(t *testing.T) {
@@ -90,23 +97,25 @@ func TestRequeueStaleWaitsForAHeartbeat(t *testing.T) {
 			if err := b.Store.WithTx(tx).Heartbeat(t.Context(), tasks[:1]); err != nil {
 				t.Fatal(err)
 			}
-			var requeued []int64
-			done := storetest.Start(func() (err error) {
-				requeued, err = b.Store.RequeueStale(t.Context(), time.Minute, 10)
-				return err
-			})
-			b.WaitForBlocked(t, 1)
-			end, want := tx.Rollback, []int64{1, 2}
+			requeued, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, time.Minute, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			storetest.WantIDs(t, "requeued", requeued, 2)
+			end := tx.Rollback
 			if commit {
-				end, want = tx.Commit, []int64{2}
+				end = tx.Commit
 			}
 			if err := end(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if err := <-done; err != nil {
+			requeued, err = b.Store.RequeueStale(t.Context(), taskstore.Filter{}, time.Minute, 10)
+			if err != nil {
 				t.Fatal(err)
 			}
-			storetest.WantIDs(t, "requeued", requeued, want...)
+			if want := map[bool]int{true: 0, false: 1}[commit]; len(requeued) != want {
+				t.Errorf("then requeued %v, want %d", requeued, want)
+			}
 			if commit {
 				if err := b.Store.Complete(t.Context(), tasks[0]); err != nil {
 					t.Error(err)
@@ -129,7 +138,7 @@ func TestRequeuersBesideEachOther(t *testing.T) {
 	for i := range got {
 		done = append(done, storetest.Start(func() (err error) {
 			for range 10 { // of which some come too late to find any
-				more, err := b.Store.RequeueStale(t.Context(), 0, 100)
+				more, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, time.Millisecond, 100)
 				if err != nil {
 					return err
 				}

@@ -29,7 +29,7 @@ var workWrites = map[string]func(ctx context.Context, s *taskstore.Store, leases
 		return 2, s.Complete(ctx, leases...)
 	},
 	"requeue": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, _ []int64) (int, error) {
-		ids, err := s.RequeueStale(ctx, 0, 10)
+		ids, err := storetest.Requeue(ctx, s, 10)
 		return len(ids), err
 	},
 	"retry": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, failed []int64) (int, error) {
