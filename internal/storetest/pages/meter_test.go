@@ -94,7 +94,11 @@ func (m *meter) explainAfter(before []string, sql string, args ...any) measured 
 	for i, arg := range args {
 		values[i] = literal(arg) // EXECUTE takes no parameters
 	}
-	plan := storetest.One[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured("+strings.Join(values, ", ")+")")
+	list := ""
+	if len(values) > 0 {
+		list = "(" + strings.Join(values, ", ") + ")"
+	}
+	plan := storetest.One[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured"+list)
 	exec("DEALLOCATE measured") // a rollback would leave it
 
 	var explained []struct {
