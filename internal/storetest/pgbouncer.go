@@ -91,7 +91,7 @@ func (p *PgBouncer) Mode(mode string) string { return p.url + "&default_query_ex
 
 func (p *PgBouncer) wait(t *testing.T, log string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, p.url)

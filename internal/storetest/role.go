@@ -52,4 +52,3 @@ func (b *Bundle) Maintenance(t *testing.T) *pgx.Conn {
 	}
 	return conn
 }
-
