@@ -45,7 +45,7 @@ func (p *PGBench) Run(ctx context.Context, script string, clients int, d time.Du
 	if err != nil {
 		return nil, 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "script.sql")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return nil, 0, err
@@ -75,7 +75,7 @@ func readLog(name string) (lat []time.Duration, elapsed time.Duration, err error
 	if err != nil {
 		return nil, 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var first, last time.Time
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
