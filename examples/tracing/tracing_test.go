@@ -88,15 +88,15 @@ func TestEachOperationIsASpanUnderItsQuerysName(t *testing.T) {
 			t.Fatalf("%s: %v", op.name, err)
 		}
 		got := spans.GetSpans()
-		parent := got[len(got)-1] // ended last
+		parent := got[len(got)-1] // it ended last
 		var names []string
 		for _, span := range got[:len(got)-1] {
 			names = append(names, span.Name)
 			if span.Parent.SpanID() != parent.SpanContext.SpanID() {
-				t.Errorf("%s: span %s is no child of its caller's", op.name, span.Name)
+				t.Errorf("%s: span %s is not a child of the caller's span", op.name, span.Name)
 			}
 			if strings.Contains(attributes(span), secret) {
-				t.Errorf("%s: span %s tells the argument", op.name, span.Name)
+				t.Errorf("%s: span %s contains the argument", op.name, span.Name)
 			}
 		}
 		if !slices.Equal(names, op.spans) || parent.Name != op.name {
