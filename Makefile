@@ -4,10 +4,11 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-SQLC     := go tool -modfile=tools/go.mod sqlc
-GOLANGCI := go tool -modfile=tools/lint/go.mod golangci-lint
-SQUAWK   := npx --yes --loglevel=error squawk-cli@2.66.0
-WITHPG   := go run ./internal/pgserver/withpg
+SQLC       := go tool -modfile=tools/go.mod sqlc
+GOLANGCI   := go tool -modfile=tools/lint/go.mod golangci-lint
+GORELEASER := go tool -modfile=tools/release/go.mod goreleaser
+SQUAWK     := npx --yes --loglevel=error squawk-cli@2.66.0
+WITHPG     := go run ./internal/pgserver/withpg
 
 .PHONY: help
 help: ## Show this list
@@ -119,3 +120,13 @@ prove-checks: ## Plant faults in a scratch copy and show that each check turns r
 .PHONY: readme
 readme: ## Run the commands of the README
 	$(WITHPG) tools/readme-commands.sh
+
+.PHONY: release-check
+release-check: ## Check the release recipe, and build this machine's binary by it
+	$(GORELEASER) check
+	$(GORELEASER) build --snapshot --single-target --clean
+	dist/*/taskmigrate version | grep ' v[0-9]'
+
+.PHONY: release
+release: ## Publish the tag of the current commit (needs GITHUB_TOKEN)
+	$(GORELEASER) release --clean
