@@ -9,17 +9,21 @@ import (
 	"context"
 )
 
-const deleteTask = `-- name: DeleteTask :execrows
-DELETE FROM tasks WHERE id = $1
+const deleteTask = `-- name: DeleteTask :one
+WITH gone AS (
+    DELETE FROM tasks WHERE id = $1 RETURNING id
+), keys AS (
+    DELETE FROM task_keys WHERE task_id = $1
+)
+SELECT count(*) FROM gone
 `
 
-// By primary key.
+// By primary key, and its key by idx_task_keys_task_id. Says how many tasks that were.
 func (q *Queries) DeleteTask(ctx context.Context, id int64) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteTask, id)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	row := q.db.QueryRow(ctx, deleteTask, id)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const setTaskStatus = `-- name: SetTaskStatus :one

@@ -7,24 +7,99 @@ package dbgen
 
 import (
 	"context"
-
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
-type CopyTasksParams struct {
-	ID            int64  `json:"id"`
-	IntegrationID int64  `json:"integration_id"`
-	UserID        int64  `json:"user_id"`
-	ClientID      int64  `json:"client_id"`
-	AccountID     int64  `json:"account_id"`
-	TemplateID    int64  `json:"template_id"`
-	Argument      string `json:"argument"`
+const createKeyedTasks = `-- name: CreateKeyedTasks :one
+WITH drawn AS MATERIALIZED (
+    SELECT array_agg(nextval(owned.seq))::bigint[] AS ids
+    FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned,
+        generate_series(1, cardinality($1::bigint[]))
+), input AS MATERIALIZED (
+    SELECT
+        unnest(drawn.ids) AS id,
+        unnest($1::bigint[]) AS integration_id,
+        unnest($2::bigint[]) AS user_id,
+        unnest($3::bigint[]) AS client_id,
+        unnest($4::bigint[]) AS account_id,
+        unnest($5::bigint[]) AS template_id,
+        unnest($6::text[]) AS argument,
+        unnest($7::text[]) COLLATE "C" AS key,
+        generate_subscripts($7::text[], 1) AS position
+    FROM drawn
+), orphans AS MATERIALIZED (
+    SELECT held.key, held.task_id
+    FROM task_keys AS held
+    WHERE held.key = ANY ($7::text[]) AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)
+), keyed AS (
+    INSERT INTO task_keys AS held (key, task_id)
+    SELECT DISTINCT ON (input.key) input.key, input.id
+    FROM input
+    WHERE input.key <> ''
+    ORDER BY input.key, input.position
+    ON CONFLICT (key) DO UPDATE SET task_id = CASE
+        WHEN EXISTS (SELECT FROM orphans WHERE orphans.key = held.key AND orphans.task_id = held.task_id)
+            THEN excluded.task_id
+        ELSE held.task_id
+    END
+    RETURNING held.key, held.task_id
+), wanted AS MATERIALIZED (
+    SELECT input.id, input.integration_id, input.user_id, input.client_id, input.account_id, input.template_id, input.argument, input.key, input.position, coalesce(keyed.task_id, input.id) AS task_id
+    FROM input LEFT JOIN keyed ON keyed.key = input.key
+), stored AS (
+    INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
+    OVERRIDING SYSTEM VALUE
+    SELECT id, integration_id, user_id, client_id, account_id, template_id, argument
+    FROM wanted
+    WHERE id = task_id
+    RETURNING tasks.id
+)
+SELECT CASE
+    WHEN (SELECT array_agg(stored.id ORDER BY stored.id) FROM stored)
+        IS NOT DISTINCT FROM (SELECT array_agg(wanted.id ORDER BY wanted.id) FROM wanted WHERE wanted.id = wanted.task_id)
+        THEN (SELECT array_agg(wanted.task_id ORDER BY wanted.position) FROM wanted)
+    ELSE ARRAY[('a trigger or rule of tasks drops rows or changes their ids: of '
+        || (SELECT count(*) FROM wanted WHERE wanted.id = wanted.task_id) || ' tasks '
+        || (SELECT count(*) FROM stored JOIN wanted USING (id)) || ' would be stored as asked')::bigint]
+END::bigint[] AS ids
+`
+
+type CreateKeyedTasksParams struct {
+	IntegrationIds []int64  `json:"integration_ids"`
+	UserIds        []int64  `json:"user_ids"`
+	ClientIds      []int64  `json:"client_ids"`
+	AccountIds     []int64  `json:"account_ids"`
+	TemplateIds    []int64  `json:"template_ids"`
+	Arguments      []string `json:"arguments"`
+	Keys           []string `json:"keys"`
+}
+
+// As CreateTasks, for tasks of which some have a key: what has a new key is stored with it, what has a key that is
+// taken is not stored, and the ids are those of the tasks that have the keys. Of several rows with one key the first
+// is stored. An empty key is none.
+//
+// Safe when two callers use one key at once: the second waits for the first one's row of task_keys and finds its
+// task's id there, whatever its own snapshot shows. A key is taken over only if its task is gone: both were inserted
+// together, so where a snapshot shows the key without the task, the task was deleted; and a row that changed
+// since is not the orphan that was seen. Keys are written in their order, so that two batches do not deadlock.
+func (q *Queries) CreateKeyedTasks(ctx context.Context, arg CreateKeyedTasksParams) ([]int64, error) {
+	row := q.db.QueryRow(ctx, createKeyedTasks,
+		arg.IntegrationIds,
+		arg.UserIds,
+		arg.ClientIds,
+		arg.AccountIds,
+		arg.TemplateIds,
+		arg.Arguments,
+		arg.Keys,
+	)
+	var ids []int64
+	err := row.Scan(&ids)
+	return ids, err
 }
 
 const createTask = `-- name: CreateTask :one
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 VALUES ($1, $2, $3, $4, $5, $6)
-RETURNING id, status, created_at, updated_at
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
 type CreateTaskParams struct {
@@ -36,15 +111,8 @@ type CreateTaskParams struct {
 	Argument      string `json:"argument"`
 }
 
-type CreateTaskRow struct {
-	ID        int64           `json:"id"`
-	Status    tasktype.Status `json:"status"`
-	CreatedAt tasktype.Millis `json:"created_at"`
-	UpdatedAt tasktype.Millis `json:"updated_at"`
-}
-
 // The table's defaults give the id, the status and both times.
-func (q *Queries) CreateTask(ctx context.Context, arg CreateTaskParams) (CreateTaskRow, error) {
+func (q *Queries) CreateTask(ctx context.Context, arg CreateTaskParams) (Task, error) {
 	row := q.db.QueryRow(ctx, createTask,
 		arg.IntegrationID,
 		arg.UserID,
@@ -53,9 +121,15 @@ func (q *Queries) CreateTask(ctx context.Context, arg CreateTaskParams) (CreateT
 		arg.TemplateID,
 		arg.Argument,
 	)
-	var i CreateTaskRow
+	var i Task
 	err := row.Scan(
 		&i.ID,
+		&i.IntegrationID,
+		&i.UserID,
+		&i.ClientID,
+		&i.AccountID,
+		&i.TemplateID,
+		&i.Argument,
 		&i.Status,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -63,21 +137,33 @@ func (q *Queries) CreateTask(ctx context.Context, arg CreateTaskParams) (CreateT
 	return i, err
 }
 
-const createTasks = `-- name: CreateTasks :many
-INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
-SELECT integration_id, user_id, client_id, account_id, template_id, argument
-FROM (
+const createTasks = `-- name: CreateTasks :one
+WITH drawn AS MATERIALIZED (
+    SELECT array_agg(nextval(owned.seq))::bigint[] AS ids
+    FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned,
+        generate_series(1, cardinality($1::bigint[]))
+), stored AS (
+    INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
+    OVERRIDING SYSTEM VALUE
     SELECT
-        unnest($1::bigint[]) AS integration_id,
-        unnest($2::bigint[]) AS user_id,
-        unnest($3::bigint[]) AS client_id,
-        unnest($4::bigint[]) AS account_id,
-        unnest($5::bigint[]) AS template_id,
-        unnest($6::text[]) AS argument,
-        generate_subscripts($1::bigint[], 1) AS position
-) AS input
-ORDER BY position
-RETURNING id, status, created_at, updated_at
+        unnest(drawn.ids),
+        unnest($1::bigint[]),
+        unnest($2::bigint[]),
+        unnest($3::bigint[]),
+        unnest($4::bigint[]),
+        unnest($5::bigint[]),
+        unnest($6::text[])
+    FROM drawn
+    RETURNING tasks.id
+)
+SELECT CASE
+    WHEN (SELECT array_agg(stored.id ORDER BY stored.id) FROM stored)
+        = (SELECT array_agg(id ORDER BY id) FROM unnest(drawn.ids) AS id)
+        THEN drawn.ids
+    ELSE ARRAY[('a trigger or rule of tasks drops rows or changes their ids: of ' || cardinality(drawn.ids) || ' tasks '
+        || (SELECT count(*) FROM stored WHERE stored.id = ANY (drawn.ids)) || ' would be stored as asked')::bigint]
+END::bigint[] AS ids
+FROM drawn
 `
 
 type CreateTasksParams struct {
@@ -89,17 +175,77 @@ type CreateTasksParams struct {
 	Arguments      []string `json:"arguments"`
 }
 
-type CreateTasksRow struct {
-	ID        int64           `json:"id"`
-	Status    tasktype.Status `json:"status"`
-	CreatedAt tasktype.Millis `json:"created_at"`
-	UpdatedAt tasktype.Millis `json:"updated_at"`
+// Any number of rows in one statement, all or none, and their ids in the order of the input. The ids are drawn
+// first and stored with the rows, so that nothing depends on the order in which rows are stored or returned. Where a
+// trigger or rule of somebody else drops a row or changes its id, the last cast fails, and with it the statement: the
+// text that it cannot read is the message.
+func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]int64, error) {
+	row := q.db.QueryRow(ctx, createTasks,
+		arg.IntegrationIds,
+		arg.UserIds,
+		arg.ClientIds,
+		arg.AccountIds,
+		arg.TemplateIds,
+		arg.Arguments,
+	)
+	var ids []int64
+	err := row.Scan(&ids)
+	return ids, err
 }
 
-// A few rows in one statement and one round trip. Defaults are computed after the sort, so the ids
-// rise in the order of the input: sorted, they are the ids of the input's rows.
-func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]CreateTasksRow, error) {
-	rows, err := q.db.Query(ctx, createTasks,
+const createTasksShared = `-- name: CreateTasksShared :many
+WITH drawn AS MATERIALIZED (
+    SELECT array_agg(nextval(owned.seq))::bigint[] AS ids
+    FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned,
+        generate_series(1, cardinality($1::bigint[]))
+), stored AS (
+    INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
+    OVERRIDING SYSTEM VALUE
+    SELECT
+        unnest(drawn.ids),
+        unnest($1::bigint[]),
+        unnest($2::bigint[]),
+        unnest($3::bigint[]),
+        unnest($4::bigint[]),
+        unnest($5::bigint[]),
+        unnest($6::text[])
+    FROM drawn
+    RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+)
+SELECT stored.id, stored.integration_id, stored.user_id, stored.client_id, stored.account_id, stored.template_id, stored.argument, stored.status, stored.created_at, stored.updated_at, CASE
+    WHEN (SELECT count(*) FROM stored) = cardinality(drawn.ids) AND stored.id = ANY (drawn.ids)
+        THEN array_position(drawn.ids, stored.id)
+    ELSE ('a trigger or rule of tasks drops rows or changes their ids')::bigint
+END::bigint AS position
+FROM stored CROSS JOIN drawn
+`
+
+type CreateTasksSharedParams struct {
+	IntegrationIds []int64  `json:"integration_ids"`
+	UserIds        []int64  `json:"user_ids"`
+	ClientIds      []int64  `json:"client_ids"`
+	AccountIds     []int64  `json:"account_ids"`
+	TemplateIds    []int64  `json:"template_ids"`
+	Arguments      []string `json:"arguments"`
+}
+
+type CreateTasksSharedRow struct {
+	ID            int64  `json:"id"`
+	IntegrationID int64  `json:"integration_id"`
+	UserID        int64  `json:"user_id"`
+	ClientID      int64  `json:"client_id"`
+	AccountID     int64  `json:"account_id"`
+	TemplateID    int64  `json:"template_id"`
+	Argument      string `json:"argument"`
+	Status        int32  `json:"status"`
+	CreatedAt     int64  `json:"created_at"`
+	UpdatedAt     int64  `json:"updated_at"`
+	Position      int64  `json:"position"`
+}
+
+// As CreateTasks, for a few tasks of several callers: the rows as stored, each with its place in the input.
+func (q *Queries) CreateTasksShared(ctx context.Context, arg CreateTasksSharedParams) ([]CreateTasksSharedRow, error) {
+	rows, err := q.db.Query(ctx, createTasksShared,
 		arg.IntegrationIds,
 		arg.UserIds,
 		arg.ClientIds,
@@ -111,14 +257,21 @@ func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]Cre
 		return nil, err
 	}
 	defer rows.Close()
-	items := []CreateTasksRow{}
+	items := []CreateTasksSharedRow{}
 	for rows.Next() {
-		var i CreateTasksRow
+		var i CreateTasksSharedRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
 			&i.Status,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Position,
 		); err != nil {
 			return nil, err
 		}
@@ -128,18 +281,4 @@ func (q *Queries) CreateTasks(ctx context.Context, arg CreateTasksParams) ([]Cre
 		return nil, err
 	}
 	return items, nil
-}
-
-const reserveIDs = `-- name: ReserveIDs :one
-SELECT array_agg(nextval(seq))::bigint[] AS ids
-FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned, generate_series(1, $1::integer)
-`
-
-// Takes ids from the table's own sequence, wherever it lives and whatever its name is. The sequence is
-// looked up once, not once a row, and the ids come back as one value.
-func (q *Queries) ReserveIDs(ctx context.Context, n int32) ([]int64, error) {
-	row := q.db.QueryRow(ctx, reserveIDs, n)
-	var ids []int64
-	err := row.Scan(&ids)
-	return ids, err
 }

@@ -4,10 +4,6 @@
 
 package dbgen
 
-import (
-	"github.com/tasklane/tasks/taskstore/tasktype"
-)
-
 // Task is a unit of work: it belongs to an integration, a user, a client, an account and a template, carries an argument, and goes from pending through processing to completed or failed.
 type Task struct {
 	// ID is assigned by the database, in rising but not gapless order.
@@ -25,9 +21,17 @@ type Task struct {
 	// Argument is what the task works on: text without NUL, by convention a JSON object.
 	Argument string `json:"argument"`
 	// Status is 0 pending, 1 processing, 2 completed or 3 failed.
-	Status tasktype.Status `json:"status"`
+	Status Status `json:"status"`
 	// CreatedAt is when the row was inserted, in Unix epoch milliseconds by the database's clock.
-	CreatedAt tasktype.Millis `json:"created_at"`
+	CreatedAt Millis `json:"created_at"`
 	// UpdatedAt is when the row last changed, in Unix epoch milliseconds by the database's clock, and the row's version: each change raises it strictly.
-	UpdatedAt tasktype.Millis `json:"updated_at"`
+	UpdatedAt Millis `json:"updated_at"`
+}
+
+// TaskKey says which task was created with a key.
+type TaskKey struct {
+	// Key is what the caller chose: 1 to 512 bytes.
+	Key string `json:"key"`
+	// TaskID is the id of the task that has the key.
+	TaskID int64 `json:"task_id"`
 }

@@ -7,8 +7,6 @@ package dbgen
 
 import (
 	"context"
-
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
 const countByStatus = `-- name: CountByStatus :many
@@ -16,8 +14,8 @@ SELECT status, count(*) AS tasks FROM tasks GROUP BY status
 `
 
 type CountByStatusRow struct {
-	Status tasktype.Status `json:"status"`
-	Tasks  int64           `json:"tasks"`
+	Status Status `json:"status"`
+	Tasks  int64  `json:"tasks"`
 }
 
 // One row a status that occurs; idx_status alone answers it where the table is well vacuumed.
@@ -238,6 +236,29 @@ SELECT id, integration_id, user_id, client_id, account_id, template_id, argument
 // By primary key.
 func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
 	row := q.db.QueryRow(ctx, getTask, id)
+	var i Task
+	err := row.Scan(
+		&i.ID,
+		&i.IntegrationID,
+		&i.UserID,
+		&i.ClientID,
+		&i.AccountID,
+		&i.TemplateID,
+		&i.Argument,
+		&i.Status,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const getTaskByKey = `-- name: GetTaskByKey :one
+SELECT tasks.id, tasks.integration_id, tasks.user_id, tasks.client_id, tasks.account_id, tasks.template_id, tasks.argument, tasks.status, tasks.created_at, tasks.updated_at FROM task_keys JOIN tasks ON tasks.id = task_keys.task_id WHERE task_keys.key = $1
+`
+
+// By the primary key of task_keys, then of tasks.
+func (q *Queries) GetTaskByKey(ctx context.Context, key string) (Task, error) {
+	row := q.db.QueryRow(ctx, getTaskByKey, key)
 	var i Task
 	err := row.Scan(
 		&i.ID,

@@ -7,46 +7,52 @@ package dbgen
 
 import (
 	"context"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const deleteFinished = `-- name: DeleteFinished :many
-DELETE FROM tasks
-WHERE id = ANY (ARRAY(
-        SELECT old.id FROM tasks AS old
-        WHERE old.id BETWEEN $1 AND $2
-            AND old.status IN (2, 3) AND old.updated_at < $3::bigint
-        ORDER BY old.id
-        LIMIT $4::integer))
-    AND status IN (2, 3) AND updated_at < $3::bigint
-RETURNING id
+const deleteFinished = `-- name: DeleteFinished :one
+WITH picked AS MATERIALIZED (
+    SELECT old.id FROM tasks AS old
+    WHERE old.id BETWEEN $1 AND $2
+        AND old.status IN (2, 3) AND old.updated_at < $3::bigint
+    ORDER BY old.id
+    LIMIT $4::integer
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM tasks WHERE id = ANY (ARRAY(SELECT picked.id FROM picked)) RETURNING id
+), keys AS (
+    DELETE FROM task_keys AS held
+    WHERE held.task_id BETWEEN $1 AND $2
+        AND (held.task_id IN (SELECT gone.id FROM gone)
+             OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+)
+SELECT
+    (SELECT count(*) FROM picked) AS picked,
+    coalesce((SELECT max(picked.id) FROM picked), 0)::bigint AS last_picked,
+    (SELECT count(*) FROM gone) AS deleted
 `
 
-// Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement
-// is short however many rows there are. Without row locks, and safe: a row that is retried meanwhile no
-// longer meets the outer condition when its lock is granted.
-func (q *Queries) DeleteFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, deleteFinished,
+type DeleteFinishedRow struct {
+	Picked     int64 `json:"picked"`
+	LastPicked int64 `json:"last_picked"`
+	Deleted    int64 `json:"deleted"`
+}
+
+// Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement is short
+// however many rows there are; with them the keys of the slice that have no task any more. A row that somebody
+// has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
+// somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock.
+func (q *Queries) DeleteFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) (DeleteFinishedRow, error) {
+	row := q.db.QueryRow(ctx, deleteFinished,
 		first,
 		last,
 		before,
 		maxRows,
 	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	var i DeleteFinishedRow
+	err := row.Scan(&i.Picked, &i.LastPicked, &i.Deleted)
+	return i, err
 }
 
 const getBacklog = `-- name: GetBacklog :one
@@ -81,37 +87,100 @@ func (q *Queries) GetBacklog(ctx context.Context) (GetBacklogRow, error) {
 	return i, err
 }
 
-const nextSlice = `-- name: NextSlice :one
+const listAhead = `-- name: ListAhead :many
+SELECT id, updated_at FROM tasks
+WHERE status = 1
+    AND updated_at > (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 1000
+    AND ($1::bigint IS NULL OR integration_id = $1)
+    AND ($2::bigint IS NULL OR client_id = $2)
+    AND ($3::bigint IS NULL OR template_id = $3)
+ORDER BY id
+LIMIT $4::integer
+`
+
+type ListAheadRow struct {
+	ID        int64  `json:"id"`
+	UpdatedAt Millis `json:"updated_at"`
+}
+
+// Tasks in processing whose version lies ahead of the clock, so that they never seem silent. idx_status.
+func (q *Queries) ListAhead(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]ListAheadRow, error) {
+	rows, err := q.db.Query(ctx, listAhead,
+		integrationID,
+		clientID,
+		templateID,
+		maxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListAheadRow{}
+	for rows.Next() {
+		var i ListAheadRow
+		if err := rows.Scan(&i.ID, &i.UpdatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const newestID = `-- name: NewestID :one
 SELECT
-    count(*) AS tasks,
-    coalesce(max(id), 0)::bigint AS last,
-    count(*) FILTER (WHERE old AND status IN (2, 3)) AS finished,
-    coalesce(min(id) FILTER (WHERE NOT old OR status NOT IN (2, 3)), 9223372036854775807)::bigint AS kept,
-    count(*) FILTER (WHERE old OR created_at < $1::bigint) AS older
+    coalesce(max(id), 0)::bigint AS id,
+    (pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()))::boolean AS quiet
+FROM tasks
+`
+
+type NewestIDRow struct {
+	ID    int64 `json:"id"`
+	Quiet bool  `json:"quiet"`
+}
+
+// The end of the primary key, and whether no transaction is under way that may still commit a lower id.
+func (q *Queries) NewestID(ctx context.Context) (NewestIDRow, error) {
+	row := q.db.QueryRow(ctx, newestID)
+	var i NewestIDRow
+	err := row.Scan(&i.ID, &i.Quiet)
+	return i, err
+}
+
+const nextSlice = `-- name: NextSlice :one
+SELECT slice.tasks, slice.last, slice.finished, (
+    SELECT count(*) FROM task_keys AS held
+    WHERE held.task_id BETWEEN $1 AND slice.last
+        AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)) AS orphans
 FROM (
-    SELECT id, status, created_at, updated_at < $1::bigint AS old FROM tasks
-    WHERE id >= $2 ORDER BY id LIMIT $3::integer) AS slice
+    SELECT
+        count(*) AS tasks,
+        CASE WHEN count(*) < $2::integer THEN 9223372036854775807 ELSE max(id) END::bigint AS last,
+        count(*) FILTER (WHERE status IN (2, 3) AND updated_at < $3::bigint) AS finished
+    FROM (
+        SELECT id, status, updated_at FROM tasks
+        WHERE id >= $1 ORDER BY id LIMIT $2::integer) AS page) AS slice
 `
 
 type NextSliceRow struct {
 	Tasks    int64 `json:"tasks"`
 	Last     int64 `json:"last"`
 	Finished int64 `json:"finished"`
-	Kept     int64 `json:"kept"`
-	Older    int64 `json:"older"`
+	Orphans  int64 `json:"orphans"`
 }
 
-// The next rows of the primary key: how many there are and where they end, how many DeleteFinished would
-// delete and the first that it would not, and how many were created or last changed before that time.
-func (q *Queries) NextSlice(ctx context.Context, before int64, first int64, maxRows int32) (NextSliceRow, error) {
-	row := q.db.QueryRow(ctx, nextSlice, before, first, maxRows)
+// The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would
+// delete, and how many keys of that part have no task.
+func (q *Queries) NextSlice(ctx context.Context, first int64, maxRows int32, before int64) (NextSliceRow, error) {
+	row := q.db.QueryRow(ctx, nextSlice, first, maxRows, before)
 	var i NextSliceRow
 	err := row.Scan(
 		&i.Tasks,
 		&i.Last,
 		&i.Finished,
-		&i.Kept,
-		&i.Older,
+		&i.Orphans,
 	)
 	return i, err
 }

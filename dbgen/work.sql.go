@@ -8,39 +8,44 @@ package dbgen
 import (
 	"context"
 
-	"github.com/tasklane/tasks/taskstore/tasktype"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const claimBatch = `-- name: ClaimBatch :many
 UPDATE tasks
 SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.integration_id = $1 AND old.client_id = $2 AND old.template_id = $3
-        AND old.status = 0 AND old.id + 0 >= $4::bigint
+    WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
+        AND old.status = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
     ORDER BY old.id + 0
-    LIMIT $5::integer
+    LIMIT $7::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
 type ClaimBatchParams struct {
-	IntegrationID int64 `json:"integration_id"`
-	ClientID      int64 `json:"client_id"`
-	TemplateID    int64 `json:"template_id"`
-	First         int64 `json:"first"`
-	MaxRows       int32 `json:"max_rows"`
+	Step          int64   `json:"step"`
+	IntegrationID int64   `json:"integration_id"`
+	ClientID      int64   `json:"client_id"`
+	TemplateID    int64   `json:"template_id"`
+	First         int64   `json:"first"`
+	Avoid         []int64 `json:"avoid"`
+	MaxRows       int32   `json:"max_rows"`
 }
 
 // As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
 // the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 func (q *Queries) ClaimBatch(ctx context.Context, arg ClaimBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimBatch,
+		arg.Step,
 		arg.IntegrationID,
 		arg.ClientID,
 		arg.TemplateID,
 		arg.First,
+		arg.Avoid,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -72,38 +77,22 @@ func (q *Queries) ClaimBatch(ctx context.Context, arg ClaimBatchParams) ([]Task,
 	return items, nil
 }
 
-const claimBatchOptimistic = `-- name: ClaimBatchOptimistic :many
+const claimPendingIDs = `-- name: ClaimPendingIDs :many
 UPDATE tasks
 SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.integration_id = $1 AND old.client_id = $2 AND old.template_id = $3
-        AND old.status = 0 AND old.id + 0 >= $4::bigint
-    ORDER BY old.id + 0
-    LIMIT $5::integer))
+    WHERE old.id = ANY ($2::bigint[]) AND old.status + 0 = 0
+    ORDER BY old.id
+    FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
-type ClaimBatchOptimisticParams struct {
-	IntegrationID int64 `json:"integration_id"`
-	ClientID      int64 `json:"client_id"`
-	TemplateID    int64 `json:"template_id"`
-	First         int64 `json:"first"`
-	MaxRows       int32 `json:"max_rows"`
-}
-
-// ClaimBatch without row locks, which Citus refuses across shards. Safe: the statement changes a row
-// only if it is still pending when its lock is granted. Workers that pick the same rows wait for each
-// other, and the later one gets fewer than it asked for.
-func (q *Queries) ClaimBatchOptimistic(ctx context.Context, arg ClaimBatchOptimisticParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimBatchOptimistic,
-		arg.IntegrationID,
-		arg.ClientID,
-		arg.TemplateID,
-		arg.First,
-		arg.MaxRows,
-	)
+// ClaimTasks for the ids that ListPendingIDs gave. By primary key.
+func (q *Queries) ClaimPendingIDs(ctx context.Context, step int64, ids []int64) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimPendingIDs, step, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -136,72 +125,37 @@ func (q *Queries) ClaimBatchOptimistic(ctx context.Context, arg ClaimBatchOptimi
 const claimTasks = `-- name: ClaimTasks :many
 UPDATE tasks
 SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.status = 0 AND old.id >= $1
+    WHERE old.status = 0 AND old.id >= $2 AND old.id <> ALL ($3::bigint[])
     ORDER BY old.id
-    LIMIT $2::integer
+    LIMIT $4::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
 // The oldest pending tasks from a low-water mark on, now processing. Served by idx_tasks_pending, whose dead
-// entries below the mark a claim does not visit; tasks_pkey finds the rows again.
+// entries below the mark a claim does not visit; tasks_pkey finds the rows again. @avoid are tasks that could not be
+// claimed a moment ago.
 //
 // Safe: the subquery locks each row it takes and READ COMMITTED looks at the status again once the lock
 // is there, so that two claims never take one row; SKIP LOCKED lets them pass each other. ARRAY(…) makes
 // it an InitPlan, which runs once: as `id IN (SELECT …)` a nested loop may run it again for each row and
 // claim more than the limit. The outer query must not repeat `status = 0`, or the planner may read every
 // pending row through idx_status.
-func (q *Queries) ClaimTasks(ctx context.Context, first int64, maxRows int32) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimTasks, first, maxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const claimTasksOptimistic = `-- name: ClaimTasksOptimistic :many
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE status + 0 = 0 AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.status = 0 AND old.id >= $1
-    ORDER BY old.id
-    LIMIT $2::integer))
-RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
-`
-
-// ClaimTasks without row locks, which Citus refuses across shards. Safe: the statement changes a row
-// only if it is still pending when its lock is granted. Workers that pick the same rows wait for each
-// other, and the later one gets fewer than it asked for.
-func (q *Queries) ClaimTasksOptimistic(ctx context.Context, first int64, maxRows int32) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimTasksOptimistic, first, maxRows)
+//
+// A version that lies seconds ahead of the clock says that the clock was set back, that a server whose clock is behind
+// took over, or that somebody else wrote it. There `updated_at + 1` would give the lease that a lost commit gave
+// already; a random @step tells the two apart.
+func (q *Queries) ClaimTasks(ctx context.Context, step int64, first int64, avoid []int64, maxRows int32) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasks,
+		step,
+		first,
+		avoid,
+		maxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -269,19 +223,26 @@ func (q *Queries) FinishTasks(ctx context.Context, status int32, ids []int64, ve
 
 const heartbeatTasks = `-- name: HeartbeatTasks :many
 UPDATE tasks
-SET updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
-FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS version) AS held
-WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
-RETURNING tasks.id, tasks.updated_at
+SET updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (ARRAY(
+    SELECT old.id
+    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS version) AS held
+    JOIN tasks AS old ON old.id = held.id AND old.updated_at = held.version AND old.status + 0 = 1
+    FOR NO KEY UPDATE OF old SKIP LOCKED))
+RETURNING id, updated_at
 `
 
 type HeartbeatTasksRow struct {
-	ID        int64           `json:"id"`
-	UpdatedAt tasktype.Millis `json:"updated_at"`
+	ID        int64  `json:"id"`
+	UpdatedAt Millis `json:"updated_at"`
 }
 
-// Renews the leases that are still alive, as FinishTasks. Touches updated_at alone, which no index
-// mentions: a HOT update, where the page has room.
+// Renews the leases that are still alive and that nobody has locked. By primary key. Touches updated_at alone, which
+// no index mentions: a HOT update, where the page has room.
+//
+// Safe: the subquery locks the rows and looks at their versions again under the lock, as in ClaimTasks. A row that
+// somebody else has locked is passed by: waiting for it would let all other leases of the call expire, and would
+// renew them as of the time at which the statement began.
 func (q *Queries) HeartbeatTasks(ctx context.Context, ids []int64, versions []int64) ([]HeartbeatTasksRow, error) {
 	rows, err := q.db.Query(ctx, heartbeatTasks, ids, versions)
 	if err != nil {
@@ -302,26 +263,150 @@ func (q *Queries) HeartbeatTasks(ctx context.Context, ids []int64, versions []in
 	return items, nil
 }
 
+const listHeld = `-- name: ListHeld :many
+SELECT tasks.id
+FROM tasks
+JOIN (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS version) AS held
+    ON tasks.id = held.id AND tasks.updated_at = held.version
+WHERE tasks.status + 0 = 1
+`
+
+// Which leases are alive, as far as is committed: for those that HeartbeatTasks passed by. By primary key.
+func (q *Queries) ListHeld(ctx context.Context, ids []int64, versions []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listHeld, ids, versions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPendingIDs = `-- name: ListPendingIDs :many
+SELECT id FROM tasks
+WHERE status = 0 AND id >= $1 AND id <> ALL ($2::bigint[])
+ORDER BY id
+LIMIT $3::integer
+`
+
+// What ClaimTasks would take, without taking it. idx_tasks_pending.
+func (q *Queries) ListPendingIDs(ctx context.Context, first int64, avoid []int64, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listPendingIDs, first, avoid, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPendingIDsByBatch = `-- name: ListPendingIDsByBatch :many
+SELECT id FROM tasks
+WHERE integration_id = $1 AND client_id = $2 AND template_id = $3
+    AND status = 0 AND id + 0 >= $4::bigint AND id <> ALL ($5::bigint[])
+ORDER BY id + 0
+LIMIT $6::integer
+`
+
+type ListPendingIDsByBatchParams struct {
+	IntegrationID int64   `json:"integration_id"`
+	ClientID      int64   `json:"client_id"`
+	TemplateID    int64   `json:"template_id"`
+	First         int64   `json:"first"`
+	Avoid         []int64 `json:"avoid"`
+	MaxRows       int32   `json:"max_rows"`
+}
+
+// What ClaimBatch would take, without taking it. idx_tasks_pending_batch.
+func (q *Queries) ListPendingIDsByBatch(ctx context.Context, arg ListPendingIDsByBatchParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listPendingIDsByBatch,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const requeueTasks = `-- name: RequeueTasks :many
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
 WHERE id = ANY (ARRAY(
-        SELECT old.id FROM tasks AS old
-        WHERE old.status = 1
-            AND old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
-        ORDER BY old.id
-        LIMIT $2::integer))
-    AND status = 1
-    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
+    SELECT old.id FROM tasks AS old
+    WHERE old.status = 1
+        AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
+             OR (old.id, old.updated_at) IN (SELECT unnest($2::bigint[]), unnest($3::bigint[])))
+        AND ($4::bigint IS NULL OR old.integration_id = $4)
+        AND ($5::bigint IS NULL OR old.client_id = $5)
+        AND ($6::bigint IS NULL OR old.template_id = $6)
+    ORDER BY old.id
+    LIMIT $7::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id
 `
 
-// Tasks in processing whose worker has been silent, oldest first. idx_status finds the tasks in
-// processing. Without row locks, and safe: a row that a heartbeat renews meanwhile no longer meets the
-// outer condition when its lock is granted.
-func (q *Queries) RequeueTasks(ctx context.Context, silentForMs int64, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, requeueTasks, silentForMs, maxRows)
+type RequeueTasksParams struct {
+	SilentForMs   int64       `json:"silent_for_ms"`
+	Ids           []int64     `json:"ids"`
+	Versions      []int64     `json:"versions"`
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+	MaxRows       int32       `json:"max_rows"`
+}
+
+// Tasks in processing whose worker has been silent, oldest first, and that nobody has locked. idx_status finds the
+// tasks in processing; those of other owners are few, and read. @ids and @versions are tasks whose version lies ahead
+// of the clock and has not changed for that long. Safe: as ClaimTasks; a heartbeat that comes first
+// is seen under the lock.
+func (q *Queries) RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, requeueTasks,
+		arg.SilentForMs,
+		arg.Ids,
+		arg.Versions,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}

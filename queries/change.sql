@@ -1,6 +1,11 @@
--- name: DeleteTask :execrows
--- By primary key.
-DELETE FROM tasks WHERE id = @id;
+-- name: DeleteTask :one
+-- By primary key, and its key by idx_task_keys_task_id. Says how many tasks that were.
+WITH gone AS (
+    DELETE FROM tasks WHERE id = @id RETURNING id
+), keys AS (
+    DELETE FROM task_keys WHERE task_id = @id
+)
+SELECT count(*) FROM gone;
 
 -- name: SetTaskStatus :one
 -- By primary key, and only the version that the caller has seen, as UpdateTask.

@@ -71,6 +71,10 @@ SELECT count(*) FROM tasks WHERE status = @status::integer;
 -- By primary key.
 SELECT * FROM tasks WHERE id = @id;
 
+-- name: GetTaskByKey :one
+-- By the primary key of task_keys, then of tasks.
+SELECT tasks.* FROM task_keys JOIN tasks ON tasks.id = task_keys.task_id WHERE task_keys.key = @key;
+
 -- name: ListPending :many
 -- idx_tasks_pending, read backwards: a page costs its rows. The literal lets the planner use it.
 SELECT * FROM tasks

@@ -1,16 +1,27 @@
--- name: DeleteFinished :many
--- Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement
--- is short however many rows there are. Without row locks, and safe: a row that is retried meanwhile no
--- longer meets the outer condition when its lock is granted.
-DELETE FROM tasks
-WHERE id = ANY (ARRAY(
-        SELECT old.id FROM tasks AS old
-        WHERE old.id BETWEEN @first AND @last
-            AND old.status IN (2, 3) AND old.updated_at < @before::bigint
-        ORDER BY old.id
-        LIMIT @max_rows::integer))
-    AND status IN (2, 3) AND updated_at < @before::bigint
-RETURNING id;
+-- name: DeleteFinished :one
+-- Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement is short
+-- however many rows there are; with them the keys of the slice that have no task any more. A row that somebody
+-- has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
+-- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock.
+WITH picked AS MATERIALIZED (
+    SELECT old.id FROM tasks AS old
+    WHERE old.id BETWEEN @first AND @last
+        AND old.status IN (2, 3) AND old.updated_at < @before::bigint
+    ORDER BY old.id
+    LIMIT @max_rows::integer
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM tasks WHERE id = ANY (ARRAY(SELECT picked.id FROM picked)) RETURNING id
+), keys AS (
+    DELETE FROM task_keys AS held
+    WHERE held.task_id BETWEEN @first AND @last
+        AND (held.task_id IN (SELECT gone.id FROM gone)
+             OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+)
+SELECT
+    (SELECT count(*) FROM picked) AS picked,
+    coalesce((SELECT max(picked.id) FROM picked), 0)::bigint AS last_picked,
+    (SELECT count(*) FROM gone) AS deleted;
 
 -- name: GetBacklog :one
 -- idx_tasks_pending for what is pending, idx_status for the rest: completed tasks are not read.
@@ -24,15 +35,36 @@ CROSS JOIN (SELECT count(*) AS tasks FROM tasks WHERE status = 1) AS processing
 CROSS JOIN (SELECT count(*) AS tasks FROM tasks WHERE status = 3) AS failed
 LEFT JOIN (SELECT created_at FROM tasks WHERE status = 0 ORDER BY id LIMIT 1) AS oldest ON true;
 
--- name: NextSlice :one
--- The next rows of the primary key: how many there are and where they end, how many DeleteFinished would
--- delete and the first that it would not, and how many were created or last changed before that time.
+-- name: ListAhead :many
+-- Tasks in processing whose version lies ahead of the clock, so that they never seem silent. idx_status.
+SELECT id, updated_at FROM tasks
+WHERE status = 1
+    AND updated_at > (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 1000
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
+ORDER BY id
+LIMIT @max_rows::integer;
+
+-- name: NewestID :one
+-- The end of the primary key, and whether no transaction is under way that may still commit a lower id.
 SELECT
-    count(*) AS tasks,
-    coalesce(max(id), 0)::bigint AS last,
-    count(*) FILTER (WHERE old AND status IN (2, 3)) AS finished,
-    coalesce(min(id) FILTER (WHERE NOT old OR status NOT IN (2, 3)), 9223372036854775807)::bigint AS kept,
-    count(*) FILTER (WHERE old OR created_at < @before::bigint) AS older
+    coalesce(max(id), 0)::bigint AS id,
+    (pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()))::boolean AS quiet
+FROM tasks;
+
+-- name: NextSlice :one
+-- The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would
+-- delete, and how many keys of that part have no task.
+SELECT slice.*, (
+    SELECT count(*) FROM task_keys AS held
+    WHERE held.task_id BETWEEN @first AND slice.last
+        AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)) AS orphans
 FROM (
-    SELECT id, status, created_at, updated_at < @before::bigint AS old FROM tasks
-    WHERE id >= @first ORDER BY id LIMIT @max_rows::integer) AS slice;
+    SELECT
+        count(*) AS tasks,
+        CASE WHEN count(*) < @max_rows::integer THEN 9223372036854775807 ELSE max(id) END::bigint AS last,
+        count(*) FILTER (WHERE status IN (2, 3) AND updated_at < @before::bigint) AS finished
+    FROM (
+        SELECT id, status, updated_at FROM tasks
+        WHERE id >= @first ORDER BY id LIMIT @max_rows::integer) AS page) AS slice;

@@ -4,8 +4,8 @@
 --
 --     psql -X -v ON_ERROR_STOP=1 -f schema/roles.sql "$DATABASE_URL"
 --
--- tasks_service  what the store needs and no more: rows of tasks, and ids from its sequence
--- tasks_migrate  owns the table, its function and goose's history: `taskmigrate up`, `down`, `adopt`
+-- tasks_service  what the store needs and no more: rows of tasks and its side tables, and ids from its sequence
+-- tasks_migrate  owns the tables, their function and goose's history: `taskmigrate up`, `down`, `adopt`
 -- tasks_read     `taskmigrate status` and `verify`, the gauges of docs/gauges.md, dashboards
 --
 -- None of them can log in. Grant them to roles that can; passwords are yours:
@@ -63,6 +63,12 @@ BEGIN
         REVOKE ALL ON tasks FROM tasks_service, tasks_read;
         GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO tasks_service;
         GRANT SELECT ON tasks TO tasks_read;
+    END IF;
+    IF to_regclass('task_keys') IS NOT NULL THEN
+        ALTER TABLE task_keys OWNER TO tasks_migrate;
+        REVOKE ALL ON task_keys FROM tasks_service, tasks_read;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO tasks_service;
+        GRANT SELECT ON task_keys TO tasks_read;
     END IF;
     IF ids IS NOT NULL THEN
         EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM tasks_service, tasks_read', ids);

@@ -33,7 +33,7 @@ func TestEncodeArgument(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("EncodeArgument(%#v) = %q, %v, want %q", c.value, got, err, c.want)
 		}
-		if err := checkArgument(got); err != nil {
+		if err := checkText("argument", got, maxBytes); err != nil {
 			t.Errorf("EncodeArgument(%#v) returns what cannot be stored: %v", c.value, err)
 		}
 	}

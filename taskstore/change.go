@@ -10,14 +10,14 @@ import (
 )
 
 // Update writes t's five ids and its Argument, and returns the task as stored; t's Status and times
-// are not written. It succeeds only if the row still has the version in t.UpdatedAt: otherwise it is
+// are not written. The version of a claimed task is its lease: go on with the task that Update returns. It succeeds only if the row still has the version in t.UpdatedAt: otherwise it is
 // ErrConflict, or ErrNotFound if the row is gone, and nothing is written.
 func (s *Store) Update(ctx context.Context, t Task) (Task, error) {
-	if err := checkArgument(t.Argument); err != nil {
+	if err := checkText("argument", t.Argument, maxBytes); err != nil {
 		return Task{}, fail(err, "update task %d", t.ID)
 	}
-	return s.swap(ctx, t.ID, "update task", func() (Task, error) {
-		return s.q.UpdateTask(ctx, dbgen.UpdateTaskParams{
+	return s.swap(ctx, t.ID, "update task", func(q *dbgen.Queries) (Task, error) {
+		return q.UpdateTask(ctx, dbgen.UpdateTaskParams{
 			IntegrationID: t.IntegrationID,
 			UserID:        t.UserID,
 			ClientID:      t.ClientID,
@@ -37,8 +37,8 @@ func (s *Store) SetStatus(ctx context.Context, t Task, to Status) (Task, error) 
 	if err := checkStatus(to); err != nil {
 		return Task{}, fail(err, "set status of task %d", t.ID)
 	}
-	t, err := s.swap(ctx, t.ID, "set status of task", func() (Task, error) {
-		return s.q.SetTaskStatus(ctx, int32(to), t.ID, int64(t.UpdatedAt))
+	t, err := s.swap(ctx, t.ID, "set status of task", func(q *dbgen.Queries) (Task, error) {
+		return q.SetTaskStatus(ctx, int32(to), t.ID, int64(t.UpdatedAt))
 	})
 	if err == nil && to == Pending {
 		s.marks.lower(t.ID)
@@ -47,25 +47,22 @@ func (s *Store) SetStatus(ctx context.Context, t Task, to Status) (Task, error) 
 }
 
 // swap runs a compare-and-set of one task. That no row matched does not say why, so it looks.
-func (s *Store) swap(ctx context.Context, id int64, op string, set func() (Task, error)) (Task, error) {
-	t, err := retry(ctx, s, func() (Task, error) {
-		t, err := set()
-		if errors.Is(err, pgx.ErrNoRows) {
-			if _, err = s.q.GetTask(ctx, id); err == nil {
-				err = errChanged
-			}
+func (s *Store) swap(ctx context.Context, id int64, op string, set func(*dbgen.Queries) (Task, error)) (Task, error) {
+	t, err := write(ctx, s, func(db DB) (Task, error) { return set(dbgen.New(db)) })
+	if errors.Is(err, pgx.ErrNoRows) {
+		if _, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTask(ctx, id) }); err == nil {
+			err = errChanged
 		}
-		return t, err
-	})
+	}
 	if err != nil {
 		return Task{}, fail(err, op+" %d", id)
 	}
 	return t, nil
 }
 
-// Delete removes the task with that id, whatever its status and version, or returns ErrNotFound.
+// Delete removes the task with that id, whatever its status and version, and its key, or returns ErrNotFound.
 func (s *Store) Delete(ctx context.Context, id int64) error {
-	n, err := retry(ctx, s, func() (int64, error) { return s.q.DeleteTask(ctx, id) })
+	n, err := write(ctx, s, func(db DB) (int64, error) { return dbgen.New(db).DeleteTask(ctx, id) })
 	if err == nil && n == 0 {
 		err = pgx.ErrNoRows
 	}

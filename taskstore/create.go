@@ -1,183 +1,195 @@
 package taskstore
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"math"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tasklane/tasks/dbgen"
 )
 
-// Create inserts a pending task and returns it as stored. An Argument that PostgreSQL's text cannot
-// hold is ErrInvalid.
+// Create inserts a pending task and returns it as stored, whatever a trigger made of it. With a Key that is taken it
+// writes nothing and returns the task that has the key. An Argument that PostgreSQL's text cannot hold, or a Key of
+// more than 512 bytes, is ErrInvalid. After ErrUncertain, a create with a Key may be repeated until it answers.
 //
-// Concurrent calls on one Store share statements, and so commits (see [WithoutGroupCommit] and
-// docs/performance.md): while one statement is under way, the calls that arrive are gathered and leave together.
+// Concurrent calls on one Store without a Key share statements, and so commits (see [WithGroupCommit] and
+// docs/performance.md).
 func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
-	if err := checkArgument(t.Argument); err != nil {
+	if err := t.check(); err != nil {
 		return Task{}, fail(err, "create task")
 	}
-	row, err := s.create(ctx, t)
+	create := s.createAlone
+	switch {
+	case t.Key != "":
+		create = s.createKeyed
+	case s.creates != nil && connOf(s.db) == nil && len(t.Argument) <= smallArgument:
+		create = s.creates.do
+	}
+	row, err := create(ctx, t)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = &inputError{reason: "a trigger or rule of tasks dropped the row", cause: nil}
+	}
 	if err != nil {
 		return Task{}, fail(err, "create task")
 	}
-	return Task{
-		ID:            row.ID,
-		IntegrationID: t.IntegrationID,
-		UserID:        t.UserID,
-		ClientID:      t.ClientID,
-		AccountID:     t.AccountID,
-		TemplateID:    t.TemplateID,
-		Argument:      t.Argument,
-		Status:        row.Status,
-		CreatedAt:     row.CreatedAt,
-		UpdatedAt:     row.UpdatedAt,
-	}, nil
+	return row, nil
 }
 
 // smallArgument is the longest argument, in bytes, of a task that shares a statement. Others have little to gain,
 // and many of them would not fit into one message.
 const smallArgument = 64 << 10
 
-func (s *Store) create(ctx context.Context, t NewTask) (dbgen.CreateTaskRow, error) {
-	if s.concurrent() && len(t.Argument) <= smallArgument {
-		return s.creates.do(ctx, t)
-	}
-	return s.createAlone(ctx, t)
-}
-
-func (s *Store) createAlone(ctx context.Context, t NewTask) (dbgen.CreateTaskRow, error) {
-	return retry(ctx, s, func() (dbgen.CreateTaskRow, error) {
-		return s.q.CreateTask(ctx, dbgen.CreateTaskParams(t))
+func (s *Store) createAlone(ctx context.Context, t NewTask) (Task, error) {
+	return write(ctx, s, func(db DB) (Task, error) {
+		return dbgen.New(db).CreateTask(ctx, dbgen.CreateTaskParams{
+			IntegrationID: t.IntegrationID,
+			UserID:        t.UserID,
+			ClientID:      t.ClientID,
+			AccountID:     t.AccountID,
+			TemplateID:    t.TemplateID,
+			Argument:      t.Argument,
+		})
 	})
 }
 
-// copyFrom is the number of tasks from which COPY is used. Below it one INSERT is faster, since it
-// needs neither a round trip for the ids nor one for the column types.
-const copyFrom = 200
+// createShared creates tasks of several callers by one statement.
+func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]Task, error) {
+	c := columnsOf(ts)
+	out := make([]Task, len(ts))
+	rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateTasksSharedRow, error) {
+		return dbgen.New(db).CreateTasksShared(ctx, dbgen.CreateTasksSharedParams{
+			IntegrationIds: c.integrations, UserIds: c.users, ClientIds: c.clients, AccountIds: c.accounts,
+			TemplateIds: c.templates, Arguments: c.arguments,
+		})
+	})
+	if err == nil && len(rows) != len(ts) { // none: were it some, the statement would have failed
+		err = pgx.ErrNoRows
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		out[r.Position-1] = Task{
+			ID:            r.ID,
+			IntegrationID: r.IntegrationID,
+			UserID:        r.UserID,
+			ClientID:      r.ClientID,
+			AccountID:     r.AccountID,
+			TemplateID:    r.TemplateID,
+			Argument:      r.Argument,
+			Status:        Status(r.Status),
+			CreatedAt:     Millis(r.CreatedAt),
+			UpdatedAt:     Millis(r.UpdatedAt),
+		}
+	}
+	return out, nil
+}
 
-// copyBytes is how long the arguments may be together for an INSERT, which is one message of less than 1 GiB.
-const copyBytes = 16 << 20
+// createKeyed creates a task with a key, or returns the one that has it.
+func (s *Store) createKeyed(ctx context.Context, t NewTask) (Task, error) {
+	for {
+		ids, err := s.insert(ctx, []NewTask{t})
+		if err != nil {
+			return Task{}, err
+		}
+		row, err := s.Get(ctx, ids[0])
+		switch {
+		case err == nil:
+			return row, nil
+		case !errors.Is(err, ErrNotFound):
+			return Task{}, &uncertainError{err} // it is done, and the caller is not told how
+		}
+		// Somebody deleted it, and so freed the key.
+		if s.inTransaction() {
+			return Task{}, err
+		}
+	}
+}
 
-// CreateMany inserts pending tasks, all or none, and returns their ids in the order of ts. Large
-// batches go by COPY. The tasks share the time of one transaction as CreatedAt. Any Argument that
-// PostgreSQL's text cannot hold is ErrInvalid, which names its index in ts.
+// maxBytes is how long the arguments of one call may be together. One statement is one message of less than 1 GiB.
+const maxBytes = 512 << 20
+
+// CreateMany inserts pending tasks by one statement, all or none, and returns their ids in the order of ts. They share
+// one CreatedAt. A task whose Key is taken, by a task in the table or by one before it in ts, is not
+// inserted: its place in the result has the id of the task that has the key. Arguments of more than 512 MiB together, an
+// Argument that PostgreSQL's text cannot hold or a Key that is too long are ErrInvalid, and the error names the index
+// in ts. So is a trigger of somebody else that drops rows or changes their ids: use [Store.Create] there.
 func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	bytes := 0
 	for i := range ts {
-		if err := checkArgument(ts[i].Argument); err != nil {
+		if err := ts[i].check(); err != nil {
 			return nil, fail(err, "create %d tasks: index %d", len(ts), i)
 		}
-		bytes += len(ts[i].Argument)
+		if bytes += len(ts[i].Argument) + len(ts[i].Key); bytes > maxBytes {
+			return nil, fail(invalid("arguments of more than %d MiB together: split the call", maxBytes>>20),
+				"create %d tasks: index %d", len(ts), i)
+		}
 	}
-	if len(ts) > math.MaxInt32 {
-		return nil, fail(invalid("more than %d tasks in one call", math.MaxInt32), "create %d tasks", len(ts))
+	if len(ts) > math.MaxInt32/8 { // an array's length in bytes is an int32
+		return nil, fail(invalid("more than %d tasks: split the call", math.MaxInt32/8), "create %d tasks", len(ts))
 	}
 	if len(ts) == 0 {
 		return []int64{}, nil
 	}
-	if len(ts) >= copyFrom || bytes > copyBytes {
-		ids, err := retry(ctx, s, func() ([]int64, error) { return s.copy(ctx, ts) })
-		if err != nil {
-			return nil, fail(err, "create %d tasks", len(ts))
-		}
-		return ids, nil
-	}
-	rows, err := s.insert(ctx, ts)
+	ids, err := s.insert(ctx, ts)
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
-	}
-	ids := make([]int64, len(rows))
-	for i, r := range rows {
-		ids[i] = r.ID
 	}
 	return ids, nil
 }
 
-// insert creates ts by one INSERT and returns what the database made of each.
-func (s *Store) insert(ctx context.Context, ts []NewTask) ([]dbgen.CreateTasksRow, error) {
+// insert creates ts by one statement.
+func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
+	c := columnsOf(ts)
+	return write(ctx, s, func(db DB) ([]int64, error) {
+		if c.keys == nil {
+			return dbgen.New(db).CreateTasks(ctx, dbgen.CreateTasksParams{
+				IntegrationIds: c.integrations, UserIds: c.users, ClientIds: c.clients, AccountIds: c.accounts,
+				TemplateIds: c.templates, Arguments: c.arguments,
+			})
+		}
+		return dbgen.New(db).CreateKeyedTasks(ctx, dbgen.CreateKeyedTasksParams{
+			IntegrationIds: c.integrations, UserIds: c.users, ClientIds: c.clients, AccountIds: c.accounts,
+			TemplateIds: c.templates, Arguments: c.arguments, Keys: c.keys,
+		})
+	})
+}
+
+// columns are tasks as the statements take them.
+type columns struct {
+	integrations, users, clients, accounts, templates []int64
+	arguments                                         []string
+	keys                                              []string // nil if no task has one
+}
+
+func columnsOf(ts []NewTask) columns {
 	n := len(ts)
 	numbers := make([]int64, 5*n)
 	column := func(i int) []int64 { return numbers[i*n : (i+1)*n : (i+1)*n] }
-	arg := dbgen.CreateTasksParams{
-		IntegrationIds: column(0),
-		UserIds:        column(1),
-		ClientIds:      column(2),
-		AccountIds:     column(3),
-		TemplateIds:    column(4),
-		Arguments:      make([]string, n),
-	}
+	c := columns{column(0), column(1), column(2), column(3), column(4), make([]string, n), nil}
 	for i, t := range ts {
-		arg.IntegrationIds[i] = t.IntegrationID
-		arg.UserIds[i] = t.UserID
-		arg.ClientIds[i] = t.ClientID
-		arg.AccountIds[i] = t.AccountID
-		arg.TemplateIds[i] = t.TemplateID
-		arg.Arguments[i] = t.Argument
+		c.integrations[i], c.users[i], c.clients[i] = t.IntegrationID, t.UserID, t.ClientID
+		c.accounts[i], c.templates[i], c.arguments[i] = t.AccountID, t.TemplateID, t.Argument
+		if t.Key != "" {
+			if c.keys == nil {
+				c.keys = make([]string, n)
+			}
+			c.keys[i] = t.Key
+		}
 	}
-	rows, err := retry(ctx, s, func() ([]dbgen.CreateTasksRow, error) { return s.q.CreateTasks(ctx, arg) })
-	// Into the order of the input: see the query.
-	slices.SortFunc(rows, func(a, b dbgen.CreateTasksRow) int { return cmp.Compare(a.ID, b.ID) })
-	return rows, err
+	return c
 }
 
-// copy creates ts by COPY, with ids taken from the sequence before. COPY is one statement, and so all
-// or nothing by itself; ids of a COPY that failed are lost, like any number of a sequence.
-func (s *Store) copy(ctx context.Context, ts []NewTask) ([]int64, error) {
-	ids, err := s.q.ReserveIDs(ctx, int32(len(ts)))
+// GetByKey returns the task that was created with that key, or ErrNotFound.
+func (s *Store) GetByKey(ctx context.Context, key string) (Task, error) {
+	t, err := Task{}, checkKey(key)
+	if err == nil {
+		t, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTaskByKey(ctx, key) })
+	}
 	if err != nil {
-		return nil, err
+		return Task{}, fail(err, "get task by key %q", key)
 	}
-	slices.Sort(ids)
-	_, err = dbgen.New(copier{s.db, &copyRows{ids: ids, tasks: ts}}).CopyTasks(ctx, nil)
-	return ids, err
-}
-
-// copier gives the generated COPY, which has the columns, rows that cost less than a slice of its parameters.
-type copier struct {
-	DB
-	rows *copyRows
-}
-
-// CopyFrom implements [dbgen.DBTX].
-func (c copier) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, _ pgx.CopyFromSource) (int64, error) {
-	return c.DB.CopyFrom(ctx, table, columns, c.rows)
-}
-
-// copyRows are the values of dbgen.CopyTasksParams for each task, in one slice that is used again: pgx has
-// written a row before it asks for the next.
-type copyRows struct {
-	ids   []int64
-	tasks []NewTask
-	next  int
-	row   [7]any
-}
-
-// Next implements [pgx.CopyFromSource].
-func (r *copyRows) Next() bool {
-	r.next++
-	return r.next <= len(r.tasks)
-}
-
-// Values implements [pgx.CopyFromSource].
-func (r *copyRows) Values() ([]any, error) {
-	t := &r.tasks[r.next-1]
-	r.row = [...]any{r.ids[r.next-1], t.IntegrationID, t.UserID, t.ClientID, t.AccountID, t.TemplateID, t.Argument}
-	return r.row[:], nil
-}
-
-// Err implements [pgx.CopyFromSource].
-func (*copyRows) Err() error { return nil }
-
-// createShared creates one task for each of several callers.
-func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]dbgen.CreateTaskRow, error) {
-	rows, err := s.insert(ctx, ts)
-	out := make([]dbgen.CreateTaskRow, len(rows))
-	for i, r := range rows {
-		out[i] = dbgen.CreateTaskRow(r)
-	}
-	return out, err
+	return t, nil
 }

@@ -19,8 +19,13 @@ var (
 	// lease was lost. Nothing was written. Read it again and decide anew. Callers in REPEATABLE READ or
 	// SERIALIZABLE also get it for a serialization failure: roll back and run the transaction again.
 	ErrConflict = errors.New("conflict")
-	// ErrInvalid: the input was refused, by the store or by a constraint. Nothing was written.
+	// ErrInvalid: the input was refused, by the store or by the database. Nothing was written.
 	ErrInvalid = errors.New("invalid input")
+	// ErrUncertain: the statement was sent, and the connection or the context ended before its answer: it was done, or
+	// it was not. Read the tasks, or repeat what may be repeated: a create with a [NewTask.Key], an update or
+	// an ending on the version that the caller has. After any other error of a write nothing was written, but for the
+	// other tasks of a [ConflictError].
+	ErrUncertain = errors.New("it is uncertain whether this was done")
 )
 
 // ConflictError names the tasks of a call that were no longer as the caller last saw them. The other
@@ -45,7 +50,7 @@ func (e *ConflictError) Error() string {
 	if n := len(e.IDs) - shown; n > 0 {
 		ids += fmt.Sprintf(" and %d more", n)
 	}
-	return "conflict: changed since they were read: tasks " + ids
+	return "conflict: no longer held: tasks " + ids
 }
 
 // Is reports whether target is [ErrConflict].
@@ -61,12 +66,19 @@ type opError struct {
 func (e *opError) Error() string {
 	text := "taskstore: " + e.op + ": "
 	if e.kind != nil {
-		text += e.kind.Error() + ": "
+		text += e.kind.Error()
 	}
-	text += e.cause.Error()
+	if !errors.Is(e.cause, pgx.ErrNoRows) { // says no more than "not found"
+		if e.kind != nil {
+			text += ": "
+		}
+		text += e.cause.Error()
+	}
 	switch sqlState(e.cause) {
 	case "26000", "42P05", "08P01": // a prepared statement is not where pgx left it
 		text += "; a pooler in transaction mode needs default_query_exec_mode=cache_describe in the connection string"
+	case "42P01", "42703": // undefined_table, undefined_column
+		text += "; is the search_path right? If it is, bring the database to this version's schema by: taskmigrate up"
 	}
 	return text
 }
@@ -100,14 +112,23 @@ type inputError struct {
 func (e *inputError) Error() string { return e.reason }
 func (e *inputError) Unwrap() error { return e.cause }
 
+// uncertainError is the error of a statement that was sent and not answered.
+type uncertainError struct{ cause error }
+
+func (e *uncertainError) Error() string { return e.cause.Error() }
+func (e *uncertainError) Unwrap() error { return e.cause }
+
 func kindOf(err error) error {
 	var input *inputError
 	var conflict *ConflictError
+	var uncertain *uncertainError
 	switch {
 	case errors.As(err, &input):
 		return ErrInvalid
 	case errors.As(err, &conflict):
 		return nil // says it itself
+	case errors.As(err, &uncertain):
+		return ErrUncertain
 	case errors.Is(err, errChanged):
 		return ErrConflict
 	case errors.Is(err, pgx.ErrNoRows):
@@ -128,19 +149,59 @@ func kindOf(err error) error {
 // errChanged is the cause of a conflict that shows as no row, not as an error of the server.
 var errChanged = errors.New("changed since it was read")
 
+// mayBeDone reports whether a statement that failed by err may have been done: it was sent, and what came back does
+// not say that it was rolled back. conn is its connection, nil where the DB does not tell.
+func mayBeDone(err error, conn *pgx.Conn) bool {
+	var server *pgconn.PgError
+	var scan pgx.ScanArgError
+	switch {
+	case errors.As(err, &server):
+		// The server's errors roll back. Those of class 08 come from a pooler that lost its server; 40003 says itself that
+		// the outcome is unknown; a PANIC may come after the commit has been logged.
+		return strings.HasPrefix(server.Code, "08") || server.Code == "40003" || server.SeverityUnlocalized == "PANIC"
+	case errors.As(err, &scan):
+		return true // done, but its rows cannot be read
+	case errors.Is(err, pgx.ErrNoRows), pgconn.SafeToRetry(err): // for one statement: nothing of it was sent
+		return false
+	default:
+		// pgx closes a connection whose answer it did not read to the end. One that is open was not sent the statement.
+		return conn == nil || conn.IsClosed()
+	}
+}
+
 // isTransient reports whether the server rolled back for the sake of another transaction.
 func isTransient(err error) bool {
 	code := sqlState(err)
 	return code == "40001" || code == "40P01"
 }
 
+// isRowsFault reports whether the server gave a statement up for something that one of its rows can be the cause of: a
+// value, a constraint, a trigger, a policy, a lock that was waited for too long. Without that row it may succeed.
+func isRowsFault(err error) bool {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) || server.SeverityUnlocalized != "ERROR" {
+		return false
+	}
+	switch {
+	case server.Code == "42501": // insufficient_privilege, by a policy for rows
+		return true
+	case strings.HasPrefix(server.Code, "57P"): // the server is going away
+		return false
+	}
+	switch server.Code[:min(2, len(server.Code))] {
+	case "08", "25", "42", "53", "58", "XX": // connection, state, SQL, resources, system: the same for each row
+		return false
+	}
+	return true
+}
+
 func sqlState(err error) string {
-	if err == nil { // before pg, which is allocated
+	if err == nil { // before server, which is allocated
 		return ""
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		return server.Code
 	}
 	return ""
 }

@@ -16,10 +16,10 @@ func TestConflictErrorNamesTheTasks(t *testing.T) {
 		ids  []int64
 		want string
 	}{
-		{[]int64{7}, "conflict: changed since they were read: tasks 7"},
-		{[]int64{-3, 7, 9}, "conflict: changed since they were read: tasks -3 7 9"},
-		{many[:10], "conflict: changed since they were read: tasks 1 2 3 4 5 6 7 8 9 10"},
-		{many, "conflict: changed since they were read: tasks 1 2 3 4 5 6 7 8 9 10 and 15 more"},
+		{[]int64{7}, "conflict: no longer held: tasks 7"},
+		{[]int64{-3, 7, 9}, "conflict: no longer held: tasks -3 7 9"},
+		{many[:10], "conflict: no longer held: tasks 1 2 3 4 5 6 7 8 9 10"},
+		{many, "conflict: no longer held: tasks 1 2 3 4 5 6 7 8 9 10 and 15 more"},
 	} {
 		err := fail(&ConflictError{IDs: c.ids}, "complete %d tasks", 30)
 		if want := "taskstore: complete 30 tasks: " + c.want; err.Error() != want {

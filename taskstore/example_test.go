@@ -154,8 +154,9 @@ func ExampleStore_RequeueStale() {
 	must(store.Create(ctx, taskstore.NewTask{IntegrationID: 60, ClientID: 61, TemplateID: 62, Argument: "a"}))
 	dead := must(store.ClaimBatch(ctx, batch, 1)) // by a worker that dies
 
-	// With a minute in place of 0, only workers that were silent that long lose their tasks.
-	must(store.RequeueStale(ctx, 0, 1000))
+	// A minute in place of a millisecond leaves workers alone that were silent for less.
+	for len(must(store.RequeueStale(ctx, taskstore.ByBatch(batch), time.Millisecond, 1000))) == 0 {
+	}
 
 	again := must(store.ClaimBatch(ctx, batch, 1))
 	fmt.Println(again[0].ID == dead[0].ID, errors.Is(store.Complete(ctx, dead...), taskstore.ErrConflict))

@@ -2,8 +2,9 @@ package taskstore
 
 import (
 	"cmp"
-	"context"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/tasklane/tasks/dbgen"
 )
@@ -37,107 +38,57 @@ func leasesOf(tasks []Task) leases {
 	return l
 }
 
-// sent reports whether t's own version is the one that stands for it.
-func (l leases) sent(t Task) bool {
-	i, ok := slices.BinarySearch(l.ids, t.ID)
-	return ok && l.versions[i] == int64(t.UpdatedAt)
+// version returns the version that stands for the task with that id.
+func (l leases) version(id int64) Millis {
+	i, _ := slices.BinarySearch(l.ids, id)
+	return Millis(l.versions[i])
 }
 
-// groups are the calls that share statements.
-type groups struct {
-	creates *group[NewTask, dbgen.CreateTaskRow]
-	renews  *group[leases, []dbgen.HeartbeatTasksRow]
-	ends    map[Status]*group[leases, []int64]
-}
-
-func newGroups(s *Store) groups {
-	g := groups{
-		creates: &group[NewTask, dbgen.CreateTaskRow]{alone: s.createAlone, shared: s.createShared},
-		renews: &group[leases, []dbgen.HeartbeatTasksRow]{
-			alone: s.renewAlone,
-			shared: func(ctx context.Context, calls []leases) ([][]dbgen.HeartbeatTasksRow, error) {
-				return share(ctx, calls, s.renewAlone, func(r dbgen.HeartbeatTasksRow) int64 { return r.ID })
-			},
-		},
-		ends: make(map[Status]*group[leases, []int64]),
-	}
-	for _, to := range []Status{Pending, Completed, Failed} {
-		alone := func(ctx context.Context, l leases) ([]int64, error) { return s.endAlone(ctx, to, l) }
-		g.ends[to] = &group[leases, []int64]{
-			alone: alone,
-			shared: func(ctx context.Context, calls []leases) ([][]int64, error) {
-				return share(ctx, calls, alone, func(id int64) int64 { return id })
-			},
+// without returns the leases of the tasks that are not in done.
+func (l leases) without(done map[int64]Millis) leases {
+	var left leases
+	for i, id := range l.ids {
+		if _, ok := done[id]; !ok {
+			left.ids, left.versions = append(left.ids, id), append(left.versions, l.versions[i])
 		}
 	}
-	return g
+	return left
 }
 
-// concurrent reports whether calls on s may share a statement: not in a caller's transaction, and not
-// on a single connection, which serves one call at a time anyway.
-func (s *Store) concurrent() bool {
-	return !s.inTx && connOf(s.db) == nil && !s.alone
+// ahead remembers versions that lie ahead of the database's clock, and since when they have been the same by the
+// clock of this program.
+type ahead struct {
+	mu   sync.Mutex
+	seen map[int64]sighting
 }
 
-// fewTasks is how many tasks a call may be for and share its statement. A larger one has little to gain.
-const fewTasks = 16
-
-func (s *Store) sharesLeases(l leases) bool {
-	return s.groupCommit && len(l.ids) <= fewTasks && s.concurrent()
+type sighting struct {
+	version Millis
+	since   time.Time
+	last    time.Time
 }
 
-// renew renews the leases that are alive.
-func (s *Store) renew(ctx context.Context, l leases) ([]dbgen.HeartbeatTasksRow, error) {
-	if s.sharesLeases(l) {
-		return s.renews.do(ctx, l)
-	}
-	return s.renewAlone(ctx, l)
-}
+func newAhead() *ahead { return &ahead{seen: make(map[int64]sighting)} }
 
-func (s *Store) renewAlone(ctx context.Context, l leases) ([]dbgen.HeartbeatTasksRow, error) {
-	return retry(ctx, s, func() ([]dbgen.HeartbeatTasksRow, error) { return s.q.HeartbeatTasks(ctx, l.ids, l.versions) })
-}
-
-// end ends the leases that are alive and returns their ids.
-func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
-	if s.sharesLeases(l) {
-		return s.ends[to].do(ctx, l)
-	}
-	return s.endAlone(ctx, to, l)
-}
-
-func (s *Store) endAlone(ctx context.Context, to Status, l leases) ([]int64, error) {
-	return retry(ctx, s, func() ([]int64, error) { return s.q.FinishTasks(ctx, int32(to), l.ids, l.versions) })
-}
-
-// share runs one statement for the leases of several calls and gives each call its rows.
-func share[Row any](ctx context.Context, calls []leases, run func(context.Context, leases) ([]Row, error), id func(Row) int64) ([][]Row, error) {
-	callOf := make(map[int64]int)
-	version := make(map[int64]int64)
-	for i, l := range calls {
-		for j, id := range l.ids {
-			if _, ok := callOf[id]; ok {
-				return nil, errSameTask
-			}
-			callOf[id], version[id] = i, l.versions[j]
-		}
-	}
-	all := leases{ids: make([]int64, 0, len(version)), versions: make([]int64, 0, len(version))}
-	for id := range version {
-		all.ids = append(all.ids, id)
-	}
-	slices.Sort(all.ids)
-	for _, id := range all.ids {
-		all.versions = append(all.versions, version[id])
-	}
-	rows, err := run(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][]Row, len(calls))
+// silent notes rows and returns the ids and versions of those that have been the same for d.
+func (a *ahead) silent(rows []dbgen.ListAheadRow, d time.Duration) (ids, versions []int64) {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, r := range rows {
-		i := callOf[id(r)]
-		out[i] = append(out[i], r)
+		seen, ok := a.seen[r.ID]
+		if !ok || seen.version != r.UpdatedAt {
+			seen = sighting{version: r.UpdatedAt, since: now}
+		}
+		if seen.last = now; now.Sub(seen.since) >= d {
+			ids, versions = append(ids, r.ID), append(versions, int64(r.UpdatedAt))
+		}
+		a.seen[r.ID] = seen
 	}
-	return out, nil
+	for id, seen := range a.seen { // those that were not seen for long have changed
+		if now.Sub(seen.last) > max(10*d, time.Hour) {
+			delete(a.seen, id)
+		}
+	}
+	return ids, versions
 }

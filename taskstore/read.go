@@ -22,7 +22,7 @@ type Page struct {
 
 // Get returns the task with that id, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, id int64) (Task, error) {
-	t, err := retry(ctx, s, func() (Task, error) { return s.q.GetTask(ctx, id) })
+	t, err := read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTask(ctx, id) })
 	if err != nil {
 		return Task{}, fail(err, "get task %d", id)
 	}
@@ -52,8 +52,10 @@ func (s *Store) List(ctx context.Context, f Filter, p Page) ([]Task, error) {
 }
 
 func (s *Store) list(ctx context.Context, f Filter, last int64, limit int) ([]Task, error) {
-	ts, err := s.read(ctx, limit, f.skewed(), func(q *dbgen.Queries) ([]Task, error) {
-		return f.list(ctx, q, last, int32(limit))
+	ts, err := retry(ctx, s, func() ([]Task, error) {
+		return tasksFrom(s.db, limit, f.skewed() && s.prepares, func(q *dbgen.Queries) ([]Task, error) {
+			return f.list(ctx, q, last, int32(limit))
+		})
 	})
 	if err != nil {
 		return nil, fail(err, "list tasks")
@@ -95,11 +97,9 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 	if err := f.check(); err != nil {
 		return 0, fail(err, "count tasks")
 	}
-	q := s.q
-	if f.skewed() && s.prepares {
-		q = dbgen.New(&reader{DB: s.db, planned: true})
-	}
-	n, err := retry(ctx, s, func() (int64, error) { return f.count(ctx, q) })
+	n, err := retry(ctx, s, func() (int64, error) {
+		return f.count(ctx, dbgen.New(&reader{DB: s.db, planned: f.skewed() && s.prepares}))
+	})
 	if err != nil {
 		return 0, fail(err, "count tasks")
 	}
@@ -109,7 +109,7 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 // CountByStatus returns how many tasks each status has; a status that no task has is absent. It reads
 // the whole table, or all of idx_status: see [Store.Backlog] for what is cheap to ask often.
 func (s *Store) CountByStatus(ctx context.Context) (map[Status]int64, error) {
-	rows, err := retry(ctx, s, func() ([]dbgen.CountByStatusRow, error) { return s.q.CountByStatus(ctx) })
+	rows, err := read(ctx, s, (func(q *dbgen.Queries) ([]dbgen.CountByStatusRow, error) { return q.CountByStatus(ctx) }))
 	if err != nil {
 		return nil, fail(err, "count tasks by status")
 	}

@@ -27,16 +27,14 @@ type reader struct {
 // maxFirst is the most tasks that a result has room for from the beginning.
 const maxFirst = 128
 
-// read runs a query for up to n tasks.
-func (s *Store) read(ctx context.Context, n int, planned bool, query func(*dbgen.Queries) ([]Task, error)) ([]Task, error) {
-	return retry(ctx, s, func() ([]Task, error) {
-		r := reader{DB: s.db, planned: planned && s.prepares, tasks: make([]Task, 0, min(n, maxFirst))}
-		left, err := query(dbgen.New(&r))
-		if err != nil || len(left) > 0 {
-			return left, err
-		}
-		return r.tasks, nil
-	})
+// tasksFrom runs a query for up to n tasks.
+func tasksFrom(db DB, n int, planned bool, query func(*dbgen.Queries) ([]Task, error)) ([]Task, error) {
+	r := reader{DB: db, planned: planned, tasks: make([]Task, 0, min(n, maxFirst))}
+	left, err := query(dbgen.New(&r))
+	if err != nil || len(left) > 0 {
+		return left, err
+	}
+	return r.tasks, nil
 }
 
 // Query implements [dbgen.DBTX].

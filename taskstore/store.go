@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,7 @@ type DB interface {
 	Query(context.Context, string, ...any) (pgx.Rows, error)
 	QueryRow(context.Context, string, ...any) pgx.Row
 	CopyFrom(context.Context, pgx.Identifier, []string, pgx.CopyFromSource) (int64, error)
+	SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
 }
 
 // Store reads and writes the tasks table. It is safe for concurrent use if its DB is, as a pool is and
@@ -29,47 +31,43 @@ type DB interface {
 // Each method is one transaction of its own, committed when the method returns without an error. On a
 // Store over a pgx.Tx (see [Store.WithTx]) the caller commits.
 type Store struct {
-	db          DB
-	q           *dbgen.Queries
-	inTx        bool
-	prepares    bool // db prepares statements by name
-	log         *slog.Logger
-	optimistic  bool
-	groupCommit bool     // of leases, too
-	alone       bool     // no group commit at all
-	marks       *marks   // where pending tasks begin
-	swept       *sweeper // where DeleteFinished goes on
-	groups
+	db       DB
+	q        *dbgen.Queries // over db
+	inTx     bool
+	prepares bool // db prepares statements by name
+	citus    bool
+	log      *slog.Logger
+	creates  *group        // nil: no Create shares a statement
+	marks    *marks        // where pending tasks begin
+	poison   *poison       // tasks that cannot be claimed
+	ahead    *ahead        // tasks that never seem silent
+	swept    *atomic.Int64 // the id at which DeleteFinished goes on
 }
 
 // Option changes how a [Store] works.
 type Option func(*Store)
 
-// WithOptimisticClaims makes claims take no row locks, for engines that refuse them across shards
-// (Citus). Workers that pick the same tasks then wait for each other instead of passing by, so a claim
-// may return fewer tasks than there are; it still never returns a task to two of them.
-func WithOptimisticClaims() Option { return func(s *Store) { s.optimistic = true } }
+// WithCitus is for a table that schema/citus.sql has distributed. Citus refuses row locks across shards, so claims,
+// heartbeats and upkeep do without: workers that pick the same tasks wait for each other instead of passing by, and a
+// claim may return fewer tasks than there are. It still never returns a task to two of them.
+func WithCitus() Option { return func(s *Store) { s.citus = true } }
 
-// WithGroupCommit makes concurrent calls of Heartbeat, Complete, Fail and Release for a few tasks each
-// share statements too, as those of Create do by themselves. It is for workers that work on tasks one by one,
-// dozens in a program; with few it is slower. It is not the default, since a task whose row another
-// transaction has locked then delays the calls that share its statement: an insert hardly ever waits for a
-// row, an update may.
-func WithGroupCommit() Option {
-	return func(s *Store) { s.alone, s.groupCommit = false, true }
-}
-
-// WithoutGroupCommit gives each call of Create a statement of its own, too. It is for a DB that takes something
-// from the context of each call, such as a tenant or a user for an audit: a shared statement has the context
-// values of one of its calls.
-func WithoutGroupCommit() Option {
-	return func(s *Store) { s.alone, s.groupCommit = true, false }
+// WithGroupCommit says whether concurrent calls of Create may share statements, and so commits (see
+// docs/performance.md). By default they do where nobody can notice but by speed: over a *pgxpool.Pool whose config has
+// no hook and no tracer that sees the context of each call. A shared statement has the context values of one of
+// its calls, so with a hook that sets a tenant it would store another tenant's row.
+func WithGroupCommit(on bool) Option {
+	return func(s *Store) {
+		if s.creates = nil; on {
+			s.creates = newGroup(s.createAlone, s.createShared)
+		}
+	}
 }
 
 // WithLogger has the Store tell l what it dealt with by itself and nobody would learn of otherwise: a deadlock
 // or serialization failure that it tries again after (warning, with the SQLSTATE and the number of the
-// attempt), and a claim that returns fewer tasks because of an error (warning). Nothing is logged without it, and
-// never an argument.
+// attempt), a claim that returns fewer tasks because of an error, and a task that cannot be claimed (warnings).
+// Nothing is logged without it, and never an argument.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *Store) { s.log = cmp.Or(l, s.log) }
 }
@@ -80,9 +78,10 @@ func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
 	s := &Store{
 		db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler),
-		marks: newMarks(), swept: new(sweeper),
+		marks: newMarks(), poison: newPoison(), ahead: newAhead(), swept: new(atomic.Int64),
 	}
-	s.groups = newGroups(s)
+	s.swept.Store(bottom)
+	WithGroupCommit(isPlainPool(db))(s)
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -93,8 +92,18 @@ func New(db DB, opts ...Option) *Store {
 // error of the database leaves tx aborted, as always in PostgreSQL: roll it back.
 func (s *Store) WithTx(tx pgx.Tx) *Store {
 	c := *s
-	c.db, c.q, c.inTx = tx, s.q.WithTx(tx), true
+	c.db, c.q, c.inTx, c.creates = tx, dbgen.New(tx), true, nil
 	return &c
+}
+
+// isPlainPool reports whether db is a pool of which no part sees the context of a call.
+func isPlainPool(db DB) bool {
+	pool, ok := db.(*pgxpool.Pool)
+	if !ok {
+		return false
+	}
+	c := pool.Config()
+	return c.BeforeAcquire == nil && c.PrepareConn == nil && c.AfterRelease == nil && c.ConnConfig.Tracer == nil
 }
 
 // inTransaction reports whether the caller commits: by a pgx.Tx, or by a BEGIN that it sent by hand.
@@ -106,15 +115,40 @@ func (s *Store) inTransaction() bool {
 	return conn != nil && conn.PgConn().TxStatus() != 'I'
 }
 
-// connOf returns the connection that db is, or nil if it is something else.
+// connOf returns the connection that db is or is bound to, or nil if there is none.
 func connOf(db DB) *pgx.Conn {
 	switch db := db.(type) {
 	case *pgx.Conn:
 		return db
-	case *pgxpool.Conn:
+	case interface{ Conn() *pgx.Conn }: // a connection of a pool, or a transaction
 		return db.Conn()
 	}
 	return nil
+}
+
+// read runs one statement that changes nothing.
+func read[T any](ctx context.Context, s *Store, f func(*dbgen.Queries) (T, error)) (T, error) {
+	return retry(ctx, s, func() (T, error) { return f(s.q) })
+}
+
+// write runs one statement that changes rows. Of its errors, those after which nobody knows whether it was done become
+// ErrUncertain. With a pool it takes the connection itself: an error before it has one is a certain one.
+func write[T any](ctx context.Context, s *Store, f func(DB) (T, error)) (T, error) {
+	return retry(ctx, s, func() (v T, err error) {
+		db := s.db
+		if pool, ok := db.(*pgxpool.Pool); ok {
+			conn, err := pool.Acquire(ctx)
+			if err != nil {
+				return v, err
+			}
+			defer conn.Release()
+			db = conn
+		}
+		if v, err = f(db); err != nil && mayBeDone(err, connOf(db)) {
+			err = &uncertainError{err}
+		}
+		return v, err
+	})
 }
 
 // Back-off between attempts of retry: the upper bound of a random wait.

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/tasklane/tasks/dbgen"
-	"github.com/tasklane/tasks/taskstore/tasktype"
 )
 
 // Task is a row of the tasks table, with the fields ID, IntegrationID, UserID, ClientID, AccountID and
@@ -22,8 +21,29 @@ type Task = dbgen.Task
 type NewTask struct {
 	IntegrationID, UserID, ClientID, AccountID, TemplateID int64
 
-	// Argument is valid UTF-8 without NUL; PostgreSQL's limit is 1 GB. See [EncodeArgument].
+	// Argument is valid UTF-8 without NUL, of at most 512 MiB. See [EncodeArgument].
 	Argument string
+
+	// Key, if not empty, is of at most 512 bytes of valid UTF-8 without NUL. At most one task has it: creating with a
+	// key that is taken writes nothing and returns that task, so that a create with a key may be repeated. The key is
+	// free again when its task has been deleted.
+	Key string
+}
+
+func (t NewTask) check() error {
+	if err := checkText("argument", t.Argument, maxBytes); err != nil || t.Key == "" {
+		return err
+	}
+	return checkKey(t.Key)
+}
+
+const maxKey = 512 // bytes, as in the table's CHECK
+
+func checkKey(key string) error {
+	if key == "" {
+		return invalid("key is empty")
+	}
+	return checkText("key", key, maxKey)
 }
 
 // Batch names the tasks of one integration, client and template, which idx_task locates.
@@ -33,33 +53,36 @@ type Batch struct {
 
 // Status says where a task is in its life: [Pending], [Processing], [Completed] or [Failed], 0 to 3 in the
 // table. Its methods are String, in lower case, and Valid.
-type Status = tasktype.Status
+type Status = dbgen.Status
 
 // A task goes from Pending through Processing to Completed or Failed.
 const (
-	Pending    = tasktype.Pending
-	Processing = tasktype.Processing
-	Completed  = tasktype.Completed
-	Failed     = tasktype.Failed
+	Pending    = dbgen.Pending
+	Processing = dbgen.Processing
+	Completed  = dbgen.Completed
+	Failed     = dbgen.Failed
 )
 
 // Millis is a time in Unix epoch milliseconds, as the table stores it. Its method Time returns it as a UTC
 // time.Time; [MillisOf] goes the other way.
-type Millis = tasktype.Millis
+type Millis = dbgen.Millis
 
 // MillisOf returns t in milliseconds, rounded down.
-func MillisOf(t time.Time) Millis { return tasktype.MillisOf(t) }
+func MillisOf(t time.Time) Millis { return dbgen.MillisOf(t) }
 
-// checkArgument refuses what PostgreSQL's text cannot hold, before anything is sent.
-func checkArgument(arg string) error {
-	if i := strings.IndexByte(arg, 0); i >= 0 {
-		return invalid("argument has a NUL at byte %d, which PostgreSQL's text cannot hold", i)
+// checkText refuses what PostgreSQL's text cannot hold, before anything is sent.
+func checkText(name, text string, limit int) error {
+	if len(text) > limit {
+		return invalid("%s has %d bytes, at most %d are possible", name, len(text), limit)
 	}
-	if !utf8.ValidString(arg) {
-		for i, r := range arg {
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		return invalid("%s has a NUL at byte %d, which PostgreSQL's text cannot hold", name, i)
+	}
+	if !utf8.ValidString(text) {
+		for i, r := range text {
 			if r == utf8.RuneError {
-				if _, size := utf8.DecodeRuneInString(arg[i:]); size == 1 {
-					return invalid("argument is not valid UTF-8 at byte %d", i)
+				if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
+					return invalid("%s is not valid UTF-8 at byte %d", name, i)
 				}
 			}
 		}

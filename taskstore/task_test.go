@@ -50,7 +50,7 @@ func TestTaskAsJSON(t *testing.T) {
 func TestCheckArgument(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{"", "a", "任务", "\ufffd", "\x01\x7f", strings.Repeat("é", 1000)} {
-		if err := checkArgument(good); err != nil {
+		if err := checkText("argument", good, maxBytes); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestCheckArgument(t *testing.T) {
 		"\ufffd\xe4":    "not valid UTF-8 at byte 3",
 		"a\xed\xa0\x80": "not valid UTF-8 at byte 1",
 	} {
-		if err := checkArgument(bad); err == nil || !strings.Contains(err.Error(), reason) {
+		if err := checkText("argument", bad, maxBytes); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%q: error %v, want %q", bad, err, reason)
 		}
 	}

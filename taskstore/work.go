@@ -1,7 +1,6 @@
 package taskstore
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -19,100 +18,63 @@ func checkBatch(name string, n int) error {
 	return nil
 }
 
-// Claim takes up to n pending tasks, n at most 10,000, oldest (lowest id) first, and returns them in
-// processing. That none is pending is no error.
-//
-// A claimed Task is its own lease: its UpdatedAt is the token that [Store.Heartbeat], [Store.Complete],
-// [Store.Fail] and [Store.Release] present, also from another process that got the Task as JSON. The
-// lease is lost when [Store.RequeueStale] finds it silent for too long, or when anybody resets the row.
-//
-// Tasks that are put back by another program may be passed over for up to a second in favour of newer
-// ones. If the connection breaks while the result is on its way, tasks may be in processing that nobody
-// holds: RequeueStale returns them.
-func (s *Store) Claim(ctx context.Context, n int) ([]Task, error) {
-	return s.claim(ctx, queue{}, n, func(q *dbgen.Queries, first int64, n int32) ([]Task, error) {
-		if s.optimistic {
-			return q.ClaimTasksOptimistic(ctx, first, n)
-		}
-		return q.ClaimTasks(ctx, first, n)
-	})
-}
-
-// ClaimBatch is [Store.Claim] for the tasks of one batch. Its cost does not depend on how many tasks
-// the batch has finished.
-func (s *Store) ClaimBatch(ctx context.Context, b Batch, n int) ([]Task, error) {
-	return s.claim(ctx, queue{oneBatch: true, batch: b}, n, func(q *dbgen.Queries, first int64, n int32) ([]Task, error) {
-		arg := dbgen.ClaimBatchParams{
-			IntegrationID: b.IntegrationID, ClientID: b.ClientID, TemplateID: b.TemplateID,
-			First: first, MaxRows: n,
-		}
-		if s.optimistic {
-			return q.ClaimBatchOptimistic(ctx, dbgen.ClaimBatchOptimisticParams(arg))
-		}
-		return q.ClaimBatch(ctx, arg)
-	})
-}
-
-func (s *Store) claim(ctx context.Context, from queue, n int, take func(q *dbgen.Queries, first int64, n int32) ([]Task, error)) ([]Task, error) {
-	if err := checkBatch("n", n); err != nil {
-		return nil, fail(err, "claim")
-	}
-	mk := s.marks.start(from)
-	above := func(first int64, n int) ([]Task, error) {
-		return s.read(ctx, n, false, func(q *dbgen.Queries) ([]Task, error) { return take(q, first, int32(n)) })
-	}
-	ts, err := above(mk.first, n)
-	if err == nil && len(ts) < n && mk.first > bottom {
-		s.marks.rewind(from)
-		var below []Task
-		below, err = above(bottom, n-len(ts))
-		ts = append(ts, below...)
-	}
-	if err != nil && (len(ts) == 0 || s.inTransaction()) {
-		return nil, fail(err, "claim")
-	}
-	if err != nil {
-		// Tasks that were claimed before an error are the caller's all the same.
-		s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "n", n, "error", err)
-	}
-	// One that was put back between the two statements and taken again counts once, with its new lease.
-	slices.SortFunc(ts, func(a, b Task) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.UpdatedAt, a.UpdatedAt))
-	})
-	ts = slices.CompactFunc(ts, func(a, b Task) bool { return a.ID == b.ID })
-	switch {
-	case len(ts) < n:
-		s.marks.rewind(from)
-	case !s.inTransaction(): // a claim that may yet be rolled back proves nothing
-		s.marks.advance(from, mk, ts[n-1].ID)
-	}
-	return ts, nil
-}
-
 // Heartbeat renews the leases of tasks in place: each task of the slice whose lease is alive gets its
-// new version. The others are named by a [ConflictError]; stop working on them.
+// new version. Those that are lost are named by a [ConflictError]; stop working on them. It waits for nobody: a
+// task whose row another session has locked keeps its version, and its lease, without being renewed.
+//
+// Never end a task, or a copy of it, while a Heartbeat of it runs: only one of the two can present the version. In a
+// transaction that rolls back the new versions are lost, and with them the leases.
 func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	if len(tasks) == 0 {
 		return nil
 	}
 	held := leasesOf(tasks)
-	rows, err := s.renew(ctx, held)
+	renewed, err := s.renew(ctx, held)
 	if err != nil {
 		return fail(err, "heartbeat of %d tasks", len(tasks))
 	}
-	renewed := make(map[int64]Millis, len(rows))
-	for _, r := range rows {
-		renewed[r.ID] = r.UpdatedAt
+	if len(renewed) < len(held.ids) {
+		// Some are lost, or were passed by. A look without a lock tells which.
+		left := held.without(renewed)
+		var ids []int64
+		ids, err = read(ctx, s, func(q *dbgen.Queries) ([]int64, error) { return q.ListHeld(ctx, left.ids, left.versions) })
+		for _, id := range ids {
+			renewed[id] = held.version(id)
+		}
 	}
 	var lost []int64
 	for i, t := range tasks {
-		if version, ok := renewed[t.ID]; ok && held.sent(t) {
+		if version, ok := renewed[t.ID]; ok && held.version(t.ID) == t.UpdatedAt {
 			tasks[i].UpdatedAt = version
 		} else {
 			lost = append(lost, t.ID)
 		}
 	}
-	return fail(conflict(lost), "heartbeat of %d tasks", len(tasks))
+	if err == nil {
+		err = conflict(lost)
+	} else {
+		err = &uncertainError{err} // those that it renewed are renewed
+	}
+	return fail(err, "heartbeat of %d tasks", len(tasks))
+}
+
+// renew renews the leases that are alive and not locked, and returns their new versions.
+func (s *Store) renew(ctx context.Context, l leases) (map[int64]Millis, error) {
+	return write(ctx, s, func(db DB) (map[int64]Millis, error) {
+		renewed := make(map[int64]Millis, len(l.ids))
+		if s.citus {
+			rows, err := dbgen.New(db).HeartbeatTasksOptimistic(ctx, l.ids, l.versions)
+			for _, r := range rows {
+				renewed[r.ID] = r.UpdatedAt
+			}
+			return renewed, err
+		}
+		rows, err := dbgen.New(db).HeartbeatTasks(ctx, l.ids, l.versions)
+		for _, r := range rows {
+			renewed[r.ID] = r.UpdatedAt
+		}
+		return renewed, err
+	})
 }
 
 // Complete ends the leases of tasks: those that are alive are completed, all in one statement, and the
@@ -158,21 +120,32 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 	return done, fail(err, "%s %d tasks", op, len(tasks))
 }
 
-// RequeueStale returns to pending up to limit tasks, limit at most 10,000, that are in processing and
-// whose version is at least silentFor old by the database's clock, oldest first, and returns their ids.
-// Choose silentFor as several times the interval of the workers' heartbeats. Any program may call it,
-// and several at once.
-func (s *Store) RequeueStale(ctx context.Context, silentFor time.Duration, limit int) ([]int64, error) {
+func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
+	return write(ctx, s, func(db DB) ([]int64, error) {
+		return dbgen.New(db).FinishTasks(ctx, int32(to), l.ids, l.versions)
+	})
+}
+
+// RequeueStale returns to pending up to limit tasks, limit at most 10,000, that f selects, that are in processing and
+// whose version is at least silentFor old by the database's clock, oldest first, and returns their ids. f is
+// ByTemplate, ByIntegration, ByBatch or zero: all. silentFor is at least a millisecond, and rounded up to whole
+// ones; choose several times the interval of the workers' heartbeats. Any program may call it, and several at once. A
+// row that another session has locked is passed by.
+//
+// A task whose version lies ahead of the clock never seems silent. The Store remembers such versions, and requeues
+// a task whose version is still the same silentFor later: call it from a program that goes on running.
+func (s *Store) RequeueStale(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]int64, error) {
 	err := checkBatch("limit", limit)
-	if err == nil && silentFor < 0 {
-		err = invalid("silentFor %v is negative", silentFor)
+	if err == nil && silentFor < time.Millisecond {
+		err = invalid("silentFor %v is less than a millisecond", silentFor)
+	}
+	if err == nil {
+		err = f.checkQueue()
 	}
 	if err != nil {
 		return nil, fail(err, "requeue stale tasks")
 	}
-	ids, err := retry(ctx, s, func() ([]int64, error) {
-		return s.q.RequeueTasks(ctx, silentFor.Milliseconds(), int32(limit))
-	})
+	ids, err := s.requeue(ctx, f, silentFor, limit)
 	if err != nil {
 		return nil, fail(err, "requeue stale tasks")
 	}
@@ -183,13 +156,34 @@ func (s *Store) RequeueStale(ctx context.Context, silentFor time.Duration, limit
 	return ids, nil
 }
 
+func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]int64, error) {
+	arg := dbgen.RequeueTasksParams{
+		SilentForMs: int64((silentFor-1)/time.Millisecond) + 1,
+		MaxRows:     int32(limit),
+	}
+	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()
+	ahead, err := read(ctx, s, func(q *dbgen.Queries) ([]dbgen.ListAheadRow, error) {
+		return q.ListAhead(ctx, arg.IntegrationID, arg.ClientID, arg.TemplateID, maxBatch)
+	})
+	if err != nil {
+		return nil, err
+	}
+	arg.Ids, arg.Versions = s.ahead.silent(ahead, silentFor)
+	return write(ctx, s, func(db DB) ([]int64, error) {
+		if s.citus {
+			return dbgen.New(db).RequeueTasksOptimistic(ctx, dbgen.RequeueTasksOptimisticParams(arg))
+		}
+		return dbgen.New(db).RequeueTasks(ctx, arg)
+	})
+}
+
 // Retry returns failed tasks to pending, and says how many of ids were failed tasks.
 func (s *Store) Retry(ctx context.Context, ids ...int64) (int64, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
 	ids = slices.Sorted(slices.Values(ids)) // the order in which rows are to be locked
-	retried, err := retry(ctx, s, func() ([]int64, error) { return s.q.RetryTasks(ctx, ids) })
+	retried, err := write(ctx, s, func(db DB) ([]int64, error) { return dbgen.New(db).RetryTasks(ctx, ids) })
 	if err != nil {
 		return 0, fail(err, "retry %d tasks", len(ids))
 	}

@@ -76,7 +76,7 @@ func TestEachOperationIsASpanUnderItsQuerysName(t *testing.T) {
 			return err
 		}, []string{"GetBacklog"}},
 		{"RequeueStale", func(ctx context.Context) error {
-			_, err := s.RequeueStale(ctx, time.Minute, 1)
+			_, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Minute, 1)
 			return err
 		}, []string{"RequeueTasks"}},
 		{"Delete in a transaction", func(ctx context.Context) error {

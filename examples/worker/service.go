@@ -124,7 +124,7 @@ func produce(ctx context.Context, store *taskstore.Store, n int, created *atomic
 
 func requeue(store *taskstore.Store, requeued *atomic.Int64) func(context.Context) error {
 	return func(ctx context.Context) error {
-		ids, err := store.RequeueStale(ctx, silentFor, 1000)
+		ids, err := store.RequeueStale(ctx, taskstore.Filter{}, silentFor, 1000)
 		if len(ids) > 0 {
 			fmt.Printf("  requeued %d tasks of a worker that fell silent\n", len(ids))
 		}

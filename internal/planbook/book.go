@@ -100,7 +100,7 @@ func held(n int) args {
 }
 
 func works(b map[string]entry) {
-	claims := map[string]string{"": ".", "Optimistic": " on a Store `WithOptimisticClaims()`."}
+	claims := map[string]string{"": ".", "Optimistic": " on a Store `WithCitus()`."}
 	for suffix, note := range claims {
 		b["ClaimTasks"+suffix] = entry{
 			Purpose: "`Claim`" + note, Index: []string{"idx_tasks_pending"},

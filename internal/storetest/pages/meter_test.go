@@ -1,0 +1,128 @@
+package pages
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/internal/storetest"
+)
+
+// meter is a DB that counts the pages which each of the store's statements touches. Before a statement
+// is sent, the same text with the same arguments is explained in a transaction that is rolled back.
+// The count depends on the plan and on what is stored, not on the machine or its load.
+type meter struct {
+	*pgxpool.Pool
+
+	t        *testing.T
+	planMode string // plan_cache_mode
+	seen     []measured
+}
+
+// measured is one statement and what it touched.
+type measured struct {
+	query string // its name in dbgen
+	args  []any
+	pages int64 // of tables and indexes, found in the buffers or read
+	rows  int64
+	plan  string
+}
+
+const (
+	customPlan  = "force_custom_plan"
+	genericPlan = "force_generic_plan"
+)
+
+// newMeter returns a meter over connections with pgx's defaults, as services have them.
+func newMeter(t *testing.T, b *table, planMode string) *meter {
+	t.Helper()
+	return &meter{Pool: b.Connect(t, func(*pgxpool.Config) {}), t: t, planMode: planMode}
+}
+
+func (m *meter) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	m.seen = append(m.seen, m.explain(sql, args...))
+	return m.Pool.Query(ctx, sql, args...)
+}
+
+func (m *meter) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	m.seen = append(m.seen, m.explain(sql, args...))
+	return m.Pool.QueryRow(ctx, sql, args...)
+}
+
+// last returns what the latest statement touched.
+func (m *meter) last() measured { return m.seen[len(m.seen)-1] }
+
+// explain measures one statement. before is SQL that the same transaction runs first.
+func (m *meter) explain(sql string, args ...any) measured { return m.explainAfter(nil, sql, args...) }
+
+// literal is a parameter of the store's statements as SQL has it: a number or an array of numbers.
+func literal(arg any) string {
+	if ids, ok := arg.([]int64); ok {
+		return "'{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]") + "}'"
+	}
+	return fmt.Sprintf("%d", arg)
+}
+
+func (m *meter) explainAfter(before []string, sql string, args ...any) measured {
+	m.t.Helper()
+	planMode := m.planMode
+	if len(args) > 0 && args[0] == any(pgx.QueryExecModeCacheDescribe) {
+		planMode, args = customPlan, args[1:] // an unnamed statement is always planned for its values
+	}
+	tx, err := m.Begin(m.t.Context())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(m.t.Context())) }()
+	exec := func(sql string) {
+		m.t.Helper()
+		if _, err := tx.Exec(m.t.Context(), sql); err != nil {
+			m.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	exec("SET LOCAL plan_cache_mode = " + planMode)
+	for _, sql := range before {
+		exec(sql)
+	}
+	exec("PREPARE measured AS " + sql)
+	values := make([]string, len(args))
+	for i, arg := range args {
+		values[i] = literal(arg) // EXECUTE takes no parameters
+	}
+	list := ""
+	if len(values) > 0 {
+		list = "(" + strings.Join(values, ", ") + ")"
+	}
+	plan := storetest.One[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured"+list)
+	exec("DEALLOCATE measured") // a rollback would leave it
+
+	var explained []struct {
+		Plan struct {
+			Hit  int64   `json:"Shared Hit Blocks"`
+			Read int64   `json:"Shared Read Blocks"`
+			Rows float64 `json:"Actual Rows"`
+		}
+	}
+	if err := json.Unmarshal(plan, &explained); err != nil {
+		m.t.Fatal(err)
+	}
+	query, _, _ := strings.Cut(strings.TrimPrefix(sql, "-- name: "), " ")
+	top := explained[0].Plan
+	return measured{query: query, args: args, pages: top.Hit + top.Read, rows: int64(top.Rows), plan: string(plan)}
+}
+
+// of returns how many pages the statements of f touched.
+func (m *meter) of(f func()) int64 {
+	m.seen = nil
+	f()
+	var pages int64
+	for _, s := range m.seen {
+		pages += s.pages
+	}
+	return pages
+}

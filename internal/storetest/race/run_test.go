@@ -1,0 +1,161 @@
+package race
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// How long TestRace runs, and what its actors decide.
+const (
+	raceTime = "TASKSTORE_RACE_TIME" // a duration, such as 30s, and longer until all was seen; just 5s if unset
+	raceSeed = "TASKSTORE_RACE_SEED" // as a run printed it; the clock's if unset
+)
+
+// Sixteen workers, requeuers, an editor, a foreign program, an operator, and somebody who kills their
+// connections. What each of them was told must fit a task that is one thing at a time and has one
+// holder at most; and so must what the table went through.
+func TestRace(t *testing.T) {
+	t.Parallel()
+	length, seed, enough := 5*time.Second, uint64(time.Now().UnixNano()), anything
+	if s := os.Getenv(raceTime); s != "" {
+		var err error
+		if length, err = time.ParseDuration(s); err != nil {
+			t.Fatalf("%s: %v", raceTime, err)
+		}
+		enough = (*race).sawAll
+	}
+	if s := os.Getenv(raceSeed); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("%s: %v", raceSeed, err)
+		}
+	}
+	t.Logf("%s=%v %s=%d", raceTime, length, raceSeed, seed)
+
+	kinds := []string{"locking", "optimistic", "both"}
+	// A round of its own every ten seconds keeps the histories short.
+	rounds := max(len(kinds), int(length/(10*time.Second)))
+	for i := range rounds { //nolint:paralleltest // one after the other
+		kind := kinds[i%len(kinds)]
+		t.Run(fmt.Sprintf("%s %d", kind, i), func(t *testing.T) {
+			r := newRace(t)
+			r.run(raceOf(kind), seed+uint64(i), endByStore, length/time.Duration(rounds), enough)
+			for _, problem := range r.problems() {
+				t.Error(problem)
+			}
+			r.report()
+		})
+	}
+}
+
+// anything is enough where the time is short.
+func anything(*race) bool { return true }
+
+// raceOf returns the options of the four programs that the workers belong to.
+func raceOf(kind string) [][]taskstore.Option {
+	citus := taskstore.WithCitus()
+	switch kind {
+	case "locking":
+		return [][]taskstore.Option{{}, {}, {}, {}}
+	case "optimistic":
+		return [][]taskstore.Option{{citus}, {citus}, {citus}, {citus}}
+	default:
+		return [][]taskstore.Option{{}, {}, {citus}, {citus}}
+	}
+}
+
+// run lets all of them loose for that long, and on until it is enough.
+func (r *race) run(programs [][]taskstore.Option, seed uint64, end endLeases, length time.Duration, enough func(*race) bool) {
+	r.t.Helper()
+	var running sync.WaitGroup
+	others := r.pool("store", 6)
+	store := taskstore.New(others)
+	r.actor(seed).produce(store)
+	for _, options := range programs {
+		s := taskstore.New(r.pool("store", 4), options...)
+		for i := range 4 {
+			w := worker{actor: r.actor(seed), store: s, most: []int{1, 1, 5, 20}[i], end: end}
+			running.Go(w.run)
+		}
+	}
+	start := func(pause time.Duration, act func(a *actor)) {
+		a := r.actor(seed)
+		running.Go(func() { a.each(pause, func() { act(a) }) })
+	}
+	foreign, operator := r.pool("foreign", 2), r.pool("operator", 1)
+	start(10*time.Millisecond, func(a *actor) { a.produce(store) })
+	start(5*time.Millisecond, func(a *actor) { a.requeue(store) })
+	start(7*time.Millisecond, func(a *actor) { a.requeue(store) })
+	start(5*time.Millisecond, func(a *actor) { a.retry(store) })
+	start(5*time.Millisecond, func(a *actor) { a.edit(store) })
+	start(5*time.Millisecond, func(a *actor) { a.reset(operator) })
+	g := gorm{actor: r.actor(seed), store: store, pool: foreign}
+	running.Go(func() { g.each(2*time.Millisecond, g.write) })
+	killer := r.actor(seed)
+	running.Go(func() { killer.each(100*time.Millisecond, killer.kill) })
+
+	running.Go(func() {
+		defer close(r.stop)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for now := range tick.C {
+			switch ran := now.Sub(r.began); {
+			case ran > length && enough(r):
+				return
+			case ran > length+5*time.Minute:
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.t.Errorf("not enough after %v: %v", ran, r.counts)
+				return
+			}
+		}
+	})
+	running.Wait()
+}
+
+// kill ends a connection at random.
+func (a *actor) kill() {
+	rows, err := a.b.Pool.Query(a.t.Context(), `
+		SELECT pid FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name IN ('store', 'foreign', 'operator') ORDER BY pid`)
+	if err != nil {
+		a.t.Error(err)
+		return
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		a.t.Error(err)
+		return
+	}
+	if len(pids) == 0 {
+		return
+	}
+	if _, err := a.b.Pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1)`, pids[a.rng.IntN(len(pids))]); err != nil {
+		a.t.Error(err)
+	}
+}
+
+// report says what took place.
+func (r *race) report() {
+	r.t.Helper()
+	calls, broken := 0, 0
+	for _, a := range r.actors {
+		for _, c := range a.log {
+			calls++
+			if c.broken {
+				broken++
+			}
+		}
+	}
+	deadlocks := storetest.One[int64](r.t, r.b.Pool, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
+	r.t.Logf("%d tasks, %d calls, of which %d broken, %d deadlocks; steps: %v", len(r.tasks), calls, broken, deadlocks, r.counts)
+}

@@ -1,0 +1,77 @@
+package work
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// hooked is a DB that runs before ahead of each query.
+type hooked struct {
+	*pgxpool.Pool
+	before func()
+}
+
+func (h *hooked) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	h.before()
+	return h.Pool.Query(ctx, sql, args...)
+}
+
+// A claim that comes back short looks below its mark too. What it took and somebody put back in between
+// it returns once, with the lease that is alive.
+func TestClaimReturnsATaskOnce(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	b.CreateMany(t, 2)
+	queries := 0
+	store := taskstore.New(&hooked{b.Pool, func() {
+		if queries++; queries == 3 { // the second of the second claim
+			b.Exec(t, `UPDATE tasks SET status = 0 WHERE id = 2`)
+		}
+	}})
+	storetest.Claim(t, store, 1)
+	got, err := store.Claim(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := storetest.StoredTask(t, b.Pool, 2); len(got) != 1 || got[0] != row {
+		t.Errorf("claimed %+v, want the row as stored, once: %+v", got, row)
+	}
+}
+
+// A claim under way does not carry its mark past a later claim that begins at the bottom again: what
+// another program has put back down there is not passed over for longer than a second.
+func TestClaimsUnderWayKeepNoMark(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	b.CreateMany(t, 50_000)
+	b.Exec(t, `UPDATE tasks SET status = 1 WHERE id <= 1000`)
+	held, release := make(chan struct{}), make(chan struct{})
+	hook := func() {}
+	store := taskstore.New(&hooked{b.Pool, func() { hook() }})
+	storetest.WantIDs(t, "claimed", storetest.IDs(storetest.Claim(t, store, 2)), 1001, 1002)
+	b.Exec(t, `UPDATE tasks SET status = 0 WHERE id <= 1000`)
+
+	hook = func() {
+		hook = func() {}
+		close(held)
+		<-release
+	}
+	slow := storetest.Start(func() error {
+		_, err := store.Claim(t.Context(), 1)
+		return err
+	})
+	<-held
+	for storetest.Claim(t, store, 1)[0].ID != 1 { // until the mark is forgotten, a second later
+	}
+	close(release)
+	if err := <-slow; err != nil {
+		t.Fatal(err)
+	}
+	storetest.WantIDs(t, "claimed next", storetest.IDs(storetest.Claim(t, store, 2)), 2, 3)
+}

@@ -1,0 +1,149 @@
+package work
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// workWrites are the methods of workers that write, each of which changes two rows, given two leases and
+// two failed tasks.
+var workWrites = map[string]func(ctx context.Context, s *taskstore.Store, leases []taskstore.Task, failed []int64) (int, error){
+	"claim": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, _ []int64) (int, error) {
+		ts, err := s.Claim(ctx, 2)
+		return len(ts), err
+	},
+	"claim of a batch": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, _ []int64) (int, error) {
+		ts, err := s.ClaimBatch(ctx, taskstore.Batch{IntegrationID: 1, ClientID: 3, TemplateID: 5}, 2)
+		return len(ts), err
+	},
+	"heartbeat": func(ctx context.Context, s *taskstore.Store, leases []taskstore.Task, _ []int64) (int, error) {
+		return 2, s.Heartbeat(ctx, leases)
+	},
+	"complete": func(ctx context.Context, s *taskstore.Store, leases []taskstore.Task, _ []int64) (int, error) {
+		return 2, s.Complete(ctx, leases...)
+	},
+	"requeue": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, _ []int64) (int, error) {
+		ids, err := storetest.Requeue(ctx, s, 10)
+		return len(ids), err
+	},
+	"retry": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, failed []int64) (int, error) {
+		n, err := s.Retry(ctx, failed...)
+		return int(n), err
+	},
+	"delete": func(ctx context.Context, s *taskstore.Store, leases []taskstore.Task, _ []int64) (int, error) {
+		n, err := s.DeleteFinished(ctx, (leases[0].CreatedAt + 1_000_000).Time(), 10)
+		return int(n), err
+	},
+}
+
+// Deadlocks and serialization failures are another transaction's doing: outside a transaction the
+// statement is sent again and takes effect once; inside, the caller decides.
+func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
+	t.Parallel()
+	for name, write := range workWrites {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := storetest.Setup(t)
+			task := storetest.NewTask(0)
+			if _, err := b.Store.CreateMany(t.Context(), []taskstore.NewTask{task, task, task, task}); err != nil {
+				t.Fatal(err)
+			}
+			leases := storetest.Claim(t, b.Store, 2)
+			failed := []int64{b.In(t, taskstore.Failed).ID, b.In(t, taskstore.Failed).ID}
+			s := taskstore.New(b.Pool) // which knows of no mark
+
+			for _, code := range []string{"40001", "40P01"} {
+				storetest.FailWrites(t, b, code, 1)
+				tx := b.Begin(t, pgx.ReadCommitted)
+				_, err := write(t.Context(), s.WithTx(tx), leases, failed)
+				if storetest.SQLState(err) != code || storetest.Attempts(t, b) != 1 {
+					t.Errorf("in a transaction: %v after %d attempts, want %s after 1", err, storetest.Attempts(t, b), code)
+				}
+				if err := tx.Rollback(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			storetest.FailWrites(t, b, "40P01", 3)
+			if n, err := write(t.Context(), s, leases, failed); n != 2 || err != nil {
+				t.Errorf("changed %d rows, %v; want 2", n, err)
+			}
+			if n := storetest.Attempts(t, b); n != 4 {
+				t.Errorf("%d attempts, want 4", n)
+			}
+		})
+	}
+}
+
+// A worker whose batch meets another's transaction the other way round is the one that waits again.
+func TestDeadlockIsRetried(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	b.CreateMany(t, 2)
+	tasks := storetest.Claim(t, b.Store, 2)
+	other := b.Begin(t, pgx.ReadCommitted)
+	touch := func(id int64) {
+		t.Helper()
+		if _, err := other.Exec(t.Context(), `UPDATE tasks SET argument = 'touched' WHERE id = $1`, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := other.Exec(t.Context(), `SET LOCAL ROLE NONE; SET LOCAL deadlock_timeout = '1h'`); err != nil { // the victim is the worker
+		t.Fatal(err)
+	}
+	touch(tasks[1].ID)
+	done := storetest.Start(func() error { return b.Store.Complete(t.Context(), tasks...) })
+	b.WaitForBlocked(t, 1)
+	touch(tasks[0].ID) // waits for the worker, which waits for us, until the server ends its statement
+	if err := other.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, row := range storetest.Stored(t, b.Pool) {
+		if row.Status != taskstore.Completed || row.Argument != "touched" {
+			t.Errorf("stored %+v, want it touched and completed", row)
+		}
+	}
+	b.WaitFor(t, `SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = current_database()`)
+}
+
+// Sessions that are serializable by default lose races to each other, which their callers do not see.
+func TestSerializableSessionsClaim(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	pool := b.Connect(t, func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	})
+	b.CreateMany(t, 200)
+	var done []<-chan error
+	for range 4 {
+		done = append(done, storetest.Start(func() error {
+			s := taskstore.New(pool)
+			for {
+				ts, err := s.Claim(t.Context(), 5)
+				if err != nil || len(ts) == 0 {
+					return err
+				}
+				if err := s.Complete(t.Context(), ts...); err != nil {
+					return err
+				}
+			}
+		}))
+	}
+	for _, d := range done {
+		if err := <-d; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := storetest.One[int](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != 200 {
+		t.Errorf("%d tasks are completed, want 200", n)
+	}
+}
