@@ -84,7 +84,7 @@ SET status = 1,
         + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.id = ANY ($2::bigint[]) AND old.status + 0 = 0
+    WHERE old.id = ANY ($2::bigint[]) AND old.status = 0
     ORDER BY old.id
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at

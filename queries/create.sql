@@ -120,6 +120,6 @@ WITH drawn AS MATERIALIZED (
 SELECT stored.*, CASE
     WHEN (SELECT count(*) FROM stored) = cardinality(drawn.ids) AND stored.id = ANY (drawn.ids)
         THEN array_position(drawn.ids, stored.id)
-    ELSE ('a trigger or rule of tasks drops rows or changes their ids')::bigint
+    ELSE ('a trigger or rule of tasks drops rows or changes their ids: ' || cardinality(drawn.ids) || ' were asked for')::bigint
 END::bigint AS position
 FROM stored CROSS JOIN drawn;

@@ -22,7 +22,7 @@ SET status = 1,
         + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE @step::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.id = ANY (@ids::bigint[]) AND old.status + 0 = 0
+    WHERE old.id = ANY (@ids::bigint[]) AND old.status = 0
     ORDER BY old.id
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING *;

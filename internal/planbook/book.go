@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // entry is what the book adds to a query: what the files of the folder queries do not say.
 type entry struct {
@@ -60,7 +63,6 @@ func book() map[string]entry {
 }
 
 func creates(b map[string]entry) {
-	b["CopyTasks"] = entry{Purpose: "`CreateMany` of 200 tasks and more. COPY has no plan: it appends to the table and to each index."}
 	b["CreateTask"] = entry{
 		Purpose:  "`Create`.",
 		Examples: []example{{"one task", with(common, allColumns, args{"argument": "'{}'"}), 40, 40}},
@@ -70,12 +72,18 @@ func creates(b map[string]entry) {
 		arrays[name] = "ARRAY(SELECT generate_series(1001, 1100))"
 	}
 	b["CreateTasks"] = entry{
-		Purpose:  "`CreateMany` of fewer than 200 tasks.",
-		Examples: []example{{"100 tasks", arrays, 3500, 3500}},
+		Purpose:  "`CreateMany`. Each id that it draws touches the sequence's page.",
+		Examples: []example{{"100 tasks", arrays, 3600, 3600}},
 	}
-	b["ReserveIDs"] = entry{
-		Purpose:  "`CreateMany` of 200 tasks and more, before CopyTasks. Its pages are the sequence's one page, once for each id.",
-		Examples: []example{{"1,000 ids", args{"n": "1000"}, 1100, 1100}},
+	b["CreateTasksShared"] = entry{
+		Purpose:  "`Create` by several callers at once.",
+		Examples: []example{{"100 tasks", arrays, 3600, 3600}},
+	}
+	keyed := maps.Clone(arrays)
+	keyed["keys"] = "ARRAY(SELECT 'key' || n FROM generate_series(1001, 1100) AS n)"
+	b["CreateKeyedTasks"] = entry{
+		Purpose: "`Create` and `CreateMany` with keys.", Index: []string{"task_keys_pkey"},
+		Examples: []example{{"100 tasks", keyed, 4500, 4500}},
 	}
 }
 
@@ -93,23 +101,39 @@ func changes(b map[string]entry) {
 	}
 }
 
+// The owners that RequeueTasks selects by: NULL is everybody.
+var (
+	nobody        = args{"integration_id": "NULL", "client_id": "NULL", "template_id": "NULL"}
+	ofIntegration = args{"integration_id": "1", "client_id": "NULL", "template_id": "NULL"}
+)
+
+// requeue are the arguments of RequeueTasks.
+func requeue(silentForMs string) args {
+	return args{"silent_for_ms": silentForMs, "max_rows": "100", "ids": "'{}'", "versions": "'{}'"}
+}
+
 // held are the ids and versions of n tasks in processing.
 func held(n int) args {
 	from := fmt.Sprintf("FROM tasks WHERE status = 1 ORDER BY id LIMIT %d)", n)
 	return args{"ids": "ARRAY(SELECT id " + from, "versions": "ARRAY(SELECT updated_at " + from}
 }
 
+// claims are the arguments of a claim of 50 tasks from first on.
+func claims(first string) args {
+	return args{"first": first, "max_rows": "50", "step": "1", "avoid": "'{}'"}
+}
+
 func works(b map[string]entry) {
-	claims := map[string]string{"": ".", "Optimistic": " on a Store `WithCitus()`."}
-	for suffix, note := range claims {
+	citus := map[string]string{"": ".", "Optimistic": " on a Store `WithCitus()`."}
+	for suffix, note := range citus {
 		b["ClaimTasks"+suffix] = entry{
 			Purpose: "`Claim`" + note, Index: []string{"idx_tasks_pending"},
 			Examples: []example{
-				{"50 from the bottom", args{"first": oldest, "max_rows": "50"}, 1850, 1850},
-				{"50 from a mark", args{"first": "995000", "max_rows": "50"}, 1850, 1850},
+				{"50 from the bottom", claims(oldest), 1850, 1850},
+				{"50 from a mark", claims("995000"), 1850, 1850},
 			},
 		}
-		some := args{"first": oldest, "max_rows": "50"}
+		some := claims(oldest)
 		b["ClaimBatch"+suffix] = entry{
 			Purpose: "`ClaimBatch`" + note, Index: []string{"idx_tasks_pending_batch"},
 			Examples: []example{
@@ -120,6 +144,26 @@ func works(b map[string]entry) {
 		}
 	}
 	pkey := []string{"tasks_pkey"}
+	b["ClaimPendingIDs"] = entry{
+		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"tasks_pkey", "idx_tasks_pending"},
+		Examples: []example{{"50 tasks", args{"step": "1", "ids": "ARRAY(SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 50)"}, 2100, 2100}},
+	}
+	b["ListPendingIDs"] = entry{
+		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending"},
+		Examples: []example{{"50 tasks", claims(oldest), 60, 60}},
+	}
+	b["ListPendingIDsByBatch"] = entry{
+		Purpose: "`ClaimBatch`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending_batch"},
+		Examples: []example{{"common, 50 tasks", with(common, batchColumns, claims(oldest)), 60, 60}},
+	}
+	b["NewestID"] = entry{
+		Purpose: "`Claim`, once a second, before it starts at the bottom.", Index: pkey,
+		Examples: []example{{"the end", args{}, 5, 5}},
+	}
+	b["ListHeld"] = entry{
+		Purpose: "`Heartbeat`, for leases that it did not renew.", Index: pkey,
+		Examples: []example{{"100 tasks", held(100), 410, 410}},
+	}
 	done := func(n int) args {
 		all := held(n)
 		all["status"] = "2"
@@ -129,16 +173,23 @@ func works(b map[string]entry) {
 		Purpose: "`Complete`, `Fail` and `Release`.", Index: pkey,
 		Examples: []example{{"one task", done(1), 39, 39}, {"100 tasks", done(100), 3650, 3650}},
 	}
-	b["HeartbeatTasks"] = entry{
-		Purpose: "`Heartbeat`.", Index: pkey,
-		Examples: []example{{"one task", held(1), 10, 10}, {"100 tasks", held(100), 860, 860}},
+	for suffix, note := range citus {
+		b["HeartbeatTasks"+suffix] = entry{
+			Purpose: "`Heartbeat`" + note, Index: pkey,
+			Examples: []example{{"one task", held(1), 20, 20}, {"100 tasks", held(100), 1700, 1700}},
+		}
+		b["RequeueTasks"+suffix] = entry{
+			Purpose: "`RequeueStale`" + note, Index: []string{"idx_status"},
+			Examples: []example{
+				{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 4500, 4500},
+				{"none stale", with(nobody, batchColumns, requeue("315360000000000")), 220, 220},
+				{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 4500, 4500},
+			},
+		}
 	}
-	b["RequeueTasks"] = entry{
-		Purpose: "`RequeueStale`.", Index: []string{"idx_status"},
-		Examples: []example{
-			{"100 stale tasks", args{"silent_for_ms": "60000", "max_rows": "100"}, 4300, 4300},
-			{"none stale", args{"silent_for_ms": "315360000000000", "max_rows": "100"}, 220, 220},
-		},
+	b["ListAhead"] = entry{
+		Purpose: "`RequeueStale`: versions that lie ahead of the clock.", Index: []string{"idx_status"},
+		Examples: []example{{"none", with(nobody, batchColumns, args{"max_rows": "1000"}), 220, 220}},
 	}
 	failed := func(n int) args {
 		return args{"ids": fmt.Sprintf("ARRAY(SELECT id FROM tasks WHERE status = 3 ORDER BY id LIMIT %d)", n)}
@@ -152,12 +203,14 @@ func works(b map[string]entry) {
 func upkeeps(b map[string]entry) {
 	pkey := []string{"tasks_pkey"}
 	middle := "1722318960936" // the creation of the 500,000th task
-	b["DeleteFinished"] = entry{
-		Purpose: "`DeleteFinished`, once for each slice.", Index: pkey,
-		Examples: []example{
-			{"a slice of old tasks", args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 5600, 5600},
-			{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 30, 30},
-		},
+	for suffix, note := range map[string]string{"": ".", "Optimistic": " on a Store `WithCitus()`."} {
+		b["DeleteFinished"+suffix] = entry{
+			Purpose: "`DeleteFinished`, once for each slice that has something to delete" + note, Index: pkey,
+			Examples: []example{
+				{"a slice of old tasks", args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800},
+				{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
+			},
+		}
 	}
 	b["GetBacklog"] = entry{
 		Purpose: "`Backlog`.", Index: []string{"idx_tasks_pending"},
@@ -165,6 +218,6 @@ func upkeeps(b map[string]entry) {
 	}
 	b["NextSlice"] = entry{
 		Purpose: "`DeleteFinished`, before each slice.", Index: pkey,
-		Examples: []example{{"a thousand rows", args{"first": "100001", "before": middle, "max_rows": "1000"}, 31, 31}},
+		Examples: []example{{"a thousand rows", args{"first": "100001", "before": middle, "max_rows": "1000"}, 370, 370}},
 	}
 }

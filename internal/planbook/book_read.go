@@ -16,6 +16,10 @@ func pageOf(more args) args {
 
 func reads(b map[string]entry) {
 	b["GetTask"] = entry{Purpose: "`Get`.", Index: []string{"tasks_pkey"}, Examples: []example{{"one task", args{"id": "500000"}, 4, 4}}}
+	b["GetTaskByKey"] = entry{
+		Purpose: "`GetByKey`.", Index: []string{"task_keys_pkey"},
+		Examples: []example{{"one task", args{"key": "'key500000'"}, 8, 8}},
+	}
 	b["CountByStatus"] = entry{
 		Purpose: "`CountByStatus`.", Index: []string{"idx_status"}, SeqScan: true,
 		Examples: []example{{"all", args{}, 1050, 1050}},

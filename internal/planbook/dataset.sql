@@ -41,3 +41,4 @@ FROM (
 ORDER BY n;
 
 SELECT setval('tasks_id_seq', 1000000);
+INSERT INTO task_keys (key, task_id) SELECT 'key' || id, id FROM tasks WHERE id % 10 = 0;

@@ -34,7 +34,7 @@ func (db *database) measure(ctx context.Context, q query, ex example, isPlanned 
 			return fail(fmt.Errorf("no example value for @%s", name))
 		}
 		if !plain.MatchString(value) { // EXECUTE takes no subquery
-			lines, err := db.text(ctx, "SELECT quote_literal(("+value+")::text)")
+			lines, err := db.text(ctx, "SELECT quote_nullable(("+value+")::text)")
 			if err != nil {
 				return fail(err)
 			}

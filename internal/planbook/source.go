@@ -45,6 +45,9 @@ func readQueries(dir string) ([]query, error) {
 	return list, nil
 }
 
+// nullable is a parameter that may be NULL.
+var nullable = regexp.MustCompile(`sqlc\.narg\((\w+)\)`)
+
 func parseQueries(file, text string) []query {
 	var list []query
 	heads := header.FindAllStringSubmatchIndex(text, -1)
@@ -65,6 +68,7 @@ func parseQueries(file, text string) []query {
 		}
 		q.Doc = strings.Join(doc, "\n")
 		q.SQL = strings.TrimSuffix(strings.TrimSpace(strings.Join(sql, "\n")), ";")
+		q.SQL = nullable.ReplaceAllString(q.SQL, "@$1")
 		for _, m := range parameter.FindAllStringSubmatch(q.SQL, -1) {
 			if !slices.Contains(q.Params, m[1]) {
 				q.Params = append(q.Params, m[1])
