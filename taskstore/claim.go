@@ -53,26 +53,30 @@ func (s *Store) claim(ctx context.Context, from Filter, n int) ([]Task, error) {
 		below, err = s.claimFrom(ctx, from, at.lagged, n-len(ts))
 		ts = append(ts, below...)
 	}
-	if err != nil && (len(ts) == 0 || s.inTransaction()) {
-		return nil, fail(err, "claim")
-	}
-	if err != nil {
-		// Tasks that were claimed before an error are the caller's all the same.
-		s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "n", n, "error", err)
-	}
-	// One that was put back between the two statements and taken again counts once, with its new lease.
-	slices.SortFunc(ts, func(a, b Task) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.UpdatedAt, a.UpdatedAt))
-	})
-	ts = slices.CompactFunc(ts, func(a, b Task) bool { return a.ID == b.ID })
 	switch {
-	case err != nil || s.inTransaction(): // a claim that may yet be rolled back proves nothing
+	case err != nil && (len(ts) == 0 || s.inTransaction()):
+		return nil, fail(err, "claim")
+	case err != nil:
+		s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "n", n, "error", err)
+		return once(ts), nil // those that were claimed before the error are the caller's all the same
+	}
+	ts = once(ts)
+	switch {
+	case s.inTransaction(): // a claim that may yet be rolled back proves nothing
 	case at.bottom && len(ts) < n:
 		s.marks.move(from, at, after(newest.ID), newest.Quiet && !s.citus)
 	case len(ts) > 0:
 		s.marks.move(from, at, after(ts[len(ts)-1].ID), false)
 	}
 	return ts, nil
+}
+
+// once sorts tasks by id. One that was put back between two statements and taken again counts once, with its new lease.
+func once(ts []Task) []Task {
+	slices.SortFunc(ts, func(a, b Task) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(b.UpdatedAt, a.UpdatedAt))
+	})
+	return slices.CompactFunc(ts, func(a, b Task) bool { return a.ID == b.ID })
 }
 
 // after returns the id that follows id.

@@ -103,7 +103,8 @@ func isPlainPool(db DB) bool {
 		return false
 	}
 	c := pool.Config()
-	return c.BeforeAcquire == nil && c.PrepareConn == nil && c.AfterRelease == nil && c.ConnConfig.Tracer == nil
+	acquires := c.BeforeAcquire != nil || c.PrepareConn != nil //nolint:staticcheck // pgx heeds the deprecated one, too
+	return !acquires && c.AfterRelease == nil && c.ConnConfig.Tracer == nil
 }
 
 // inTransaction reports whether the caller commits: by a pgx.Tx, or by a BEGIN that it sent by hand.

@@ -46,6 +46,7 @@ type job struct {
 	AccountID     int64  `json:"account_id"`
 	TemplateID    int64  `json:"template_id"`
 	Argument      string `json:"argument"`
+	Key           string `json:"-"`
 }
 
 func (job) Kind() string { return "task" }
