@@ -66,10 +66,7 @@ func (r *River) Fill(ctx context.Context, n int) error {
 	}
 	params := make([]river.InsertManyParams, n)
 	for i, t := range NewTasks(n) {
-		params[i] = river.InsertManyParams{Args: job{
-			IntegrationID: t.IntegrationID, UserID: t.UserID, ClientID: t.ClientID, AccountID: t.AccountID,
-			TemplateID: t.TemplateID, Argument: t.Argument,
-		}}
+		params[i] = river.InsertManyParams{Args: job(t)}
 	}
 	_, err = client.InsertManyFast(ctx, params)
 	return err

@@ -18,16 +18,13 @@ func newPool(ctx context.Context, url string, provider trace.TracerProvider) (*p
 		return nil, err
 	}
 	t := otelpgx.NewTracer(otelpgx.WithTracerProvider(provider), otelpgx.WithSpanNameCtxFunc(queryName))
-	config.ConnConfig.Tracer = tracer{QueryTracer: t, CopyFromTracer: t}
+	config.ConnConfig.Tracer = tracer{t}
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // tracer is the part of otelpgx that shows what the store does. It leaves out otelpgx's other spans, for
 // connecting and for preparing statements: the latter would have the names of the queries, too.
-type tracer struct {
-	pgx.QueryTracer
-	pgx.CopyFromTracer
-}
+type tracer struct{ pgx.QueryTracer }
 
 // queryName returns ClaimTasks for a statement that begins with `-- name: ClaimTasks :many`. All of the store's
 // statements have such a line. For any other it returns the first word: BEGIN, COMMIT, SELECT.

@@ -39,14 +39,10 @@ func TestEachOperationIsASpanUnderItsQuerysName(t *testing.T) {
 			task, err = s.Create(ctx, taskstore.NewTask{Argument: secret})
 			return err
 		}, []string{"CreateTask"}},
-		{"CreateMany, by INSERT", func(ctx context.Context) error {
-			_, err := s.CreateMany(ctx, make([]taskstore.NewTask, 2))
-			return err
-		}, []string{"CreateTasks"}},
-		{"CreateMany, by COPY", func(ctx context.Context) error {
+		{"CreateMany", func(ctx context.Context) error {
 			_, err := s.CreateMany(ctx, make([]taskstore.NewTask, 1000))
 			return err
-		}, []string{"ReserveIDs", `copy_from "tasks"`}},
+		}, []string{"CreateTasks"}},
 		{"Get", func(ctx context.Context) error {
 			_, err := s.Get(ctx, task.ID)
 			return err
@@ -63,7 +59,7 @@ func TestEachOperationIsASpanUnderItsQuerysName(t *testing.T) {
 			held, err := s.Claim(ctx, 1)
 			task = held[0]
 			return err
-		}, []string{"ClaimTasks"}},
+		}, []string{"NewestID", "ClaimTasks"}}, // the first claim looks from the bottom
 		{"Heartbeat", func(ctx context.Context) error {
 			held := []taskstore.Task{task}
 			err := s.Heartbeat(ctx, held)
@@ -78,7 +74,7 @@ func TestEachOperationIsASpanUnderItsQuerysName(t *testing.T) {
 		{"RequeueStale", func(ctx context.Context) error {
 			_, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Minute, 1)
 			return err
-		}, []string{"RequeueTasks"}},
+		}, []string{"ListAhead", "RequeueTasks"}},
 		{"Delete in a transaction", func(ctx context.Context) error {
 			return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return s.WithTx(tx).Delete(ctx, task.ID) })
 		}, []string{"BEGIN", "DeleteTask", "COMMIT"}},

@@ -78,7 +78,7 @@ func tour(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 				return "", err
 			}
 			ids, err := store.CreateMany(ctx, ts)
-			return fmt.Sprintf("%d tasks in one COPY, ids in input order", len(ids)), err
+			return fmt.Sprintf("%d tasks in one statement, ids in input order", len(ids)), err
 		}},
 		{"List by each index", func() (string, error) {
 			filters := []taskstore.Filter{
