@@ -9,11 +9,12 @@ MODULES := . bench gormtest examples/tracing
 
 # What a change must pass, in this order.
 GATE := lint verify test-race race test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
-	readme bench-databases demo test-matrix docker-test
+	readme release-check bench-databases demo test-matrix docker-test
 
 SQLC       := go tool -modfile=tools/go.mod sqlc
 ACTIONLINT := go tool -modfile=tools/go.mod actionlint
 GOLANGCI   := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+GORELEASER := go tool -modfile=tools/release/go.mod goreleaser
 SQUAWK     := npx --yes --loglevel=error squawk-cli@2.66.0
 WITHPG     := go run ./internal/pgserver/withpg
 
@@ -140,3 +141,13 @@ prove-checks: ## Plant faults in a scratch copy and show that each check turns r
 .PHONY: readme
 readme: ## Run the commands of the README
 	$(WITHPG) tools/readme-commands.sh
+
+.PHONY: release-check
+release-check: ## Check the release recipe, and build this machine's binary by it
+	$(GORELEASER) check
+	$(GORELEASER) build --snapshot --single-target --clean
+	dist/*/taskmigrate version | grep ' v[0-9]'
+
+.PHONY: release
+release: ## Publish the tag of the current commit (needs GITHUB_TOKEN)
+	$(GORELEASER) release --clean

@@ -1,5 +1,5 @@
-// Command migrate measures what writers notice of `taskmigrate up` on a table of 2,000,000 rows, and
-// of a plain CREATE INDEX on the same table: the longest time that a single write took. Run it from
+// Command migrate measures how long writers wait during `taskmigrate up` on a table of 2,000,000 rows, and
+// during a plain CREATE INDEX on the same table: the longest time that a single write took. Run it from
 // the directory above: go run ./migrate
 package main
 
@@ -49,7 +49,8 @@ func run(ctx context.Context, rows int) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
 	binary := filepath.Join(dir, "taskmigrate")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate")
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building taskmigrate: %w: %s", err, out)
 	}
 	server, err := pgserver.Start(ctx, pgserver.Durable(),
@@ -57,12 +58,12 @@ func run(ctx context.Context, rows int) error {
 	if err != nil {
 		return err
 	}
-	defer server.Close() //nolint:errcheck // it goes away with the process in any case
+	defer server.Close() //nolint:errcheck // it ends with the process in any case
 	url, drop, err := server.CreateDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	defer drop() //nolint:errcheck // it goes away with the server
+	defer drop() //nolint:errcheck // it ends with the server
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return err
@@ -120,10 +121,10 @@ type phase struct {
 type outcome struct {
 	took, longest  time.Duration
 	writes, failed int
-	err            error // one of the failed
+	err            error // of one of the failed writes
 }
 
-// measure makes the change while the writers go on, and says how they fared.
+// measure makes the change while the writers go on, and returns how long their writes took.
 func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 	pool, err := pgxpool.New(ctx, url+"&pool_max_conns="+fmt.Sprint(writers))
 	if err != nil {
@@ -169,7 +170,7 @@ func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 	return all, err
 }
 
-// write inserts a task or touches an old one.
+// write inserts a task or changes the status of an old one.
 func write(ctx context.Context, pool *pgxpool.Pool) error {
 	n := rand.Int64N(2_000_000) + 1
 	if n%2 == 0 {
