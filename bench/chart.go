@@ -71,7 +71,7 @@ func draw(rep *report, dir string) error {
 		if svg == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(svg), 0o644); err != nil { //nolint:gosec // as above
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(svg), 0o644); err != nil {
 			return err
 		}
 	}

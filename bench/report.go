@@ -102,7 +102,7 @@ func (rep *report) save(o options) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.json, append(data, '\n'), 0o644); err != nil { //nolint:gosec // no secret
+	if err := os.WriteFile(o.json, append(data, '\n'), 0o644); err != nil {
 		return err
 	}
 	return draw(rep, o.svg)

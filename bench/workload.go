@@ -158,7 +158,7 @@ func get() workload {
 		prepare: full,
 		op: func(_ context.Context, _ *database, p peer.Peer) (operation, error) {
 			return func(ctx context.Context, _, _ int) (int, error) {
-				want := rand.Int64N(tableRows) + 1 //nolint:gosec // a load
+				want := rand.Int64N(tableRows) + 1
 				id, err := p.Get(ctx, want)
 				if err == nil && id != want {
 					err = fmt.Errorf("%s got task %d for %d", p.Name, id, want)
@@ -186,7 +186,7 @@ func list(name string, integrations int64) workload {
 			return func(ctx context.Context, _, _ int) (int, error) {
 				var integration int64
 				if integrations > 0 {
-					integration = rand.Int64N(integrations) + 1 //nolint:gosec // a load
+					integration = rand.Int64N(integrations) + 1
 				}
 				n, err := p.List(ctx, integration, 100)
 				if err == nil && n != 100 {

@@ -160,7 +160,7 @@ func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Duration(rand.Int64N(int64(4 * time.Millisecond)))): //nolint:gosec // a load
+				case <-time.After(time.Duration(rand.Int64N(int64(4 * time.Millisecond)))):
 				}
 				begin := time.Now()
 				err := write(ctx, pool)
@@ -189,7 +189,7 @@ func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 
 // write inserts a task or changes the status of an old one.
 func write(ctx context.Context, pool *pgxpool.Pool) error {
-	n := rand.Int64N(2_000_000) + 1 //nolint:gosec // a load
+	n := rand.Int64N(2_000_000) + 1
 	if n%2 == 0 {
 		_, err := pool.Exec(ctx, "UPDATE tasks SET status = (status + 1) % 4 WHERE id = $1", n)
 		return err

@@ -42,7 +42,7 @@ func Open(ctx context.Context, url string, conns int) ([]Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns, config.MinConns = int32(conns), int32(conns) //nolint:gosec // a small constant
+	config.MaxConns, config.MinConns = int32(conns), int32(conns)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err

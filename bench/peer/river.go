@@ -23,7 +23,7 @@ func NewRiver(ctx context.Context, url string, conns int) (*River, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns, config.MinConns = int32(conns), int32(conns) //nolint:gosec // a small constant
+	config.MaxConns, config.MinConns = int32(conns), int32(conns)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err

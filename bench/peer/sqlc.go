@@ -14,7 +14,7 @@ import (
 func newSQLC(pool *pgxpool.Pool) Peer {
 	q := dbgen.New(pool)
 	claim := func(ctx context.Context, n int) ([]dbgen.Task, error) {
-		return q.ClaimTasks(ctx, 1, math.MinInt64, []int64{}, int32(n)) //nolint:gosec // a batch
+		return q.ClaimTasks(ctx, 1, math.MinInt64, []int64{}, int32(n))
 	}
 	return Peer{
 		Name: "sqlc",
@@ -44,10 +44,10 @@ func newSQLC(pool *pgxpool.Pool) Peer {
 		},
 		List: func(ctx context.Context, integration int64, n int) (int, error) {
 			if integration == 0 {
-				ts, err := q.ListTasks(ctx, math.MaxInt64, int32(n)) //nolint:gosec // a page
+				ts, err := q.ListTasks(ctx, math.MaxInt64, int32(n))
 				return len(ts), err
 			}
-			ts, err := q.ListTasksByIntegration(ctx, integration, math.MaxInt64, int32(n)) //nolint:gosec // a page
+			ts, err := q.ListTasksByIntegration(ctx, integration, math.MaxInt64, int32(n))
 			return len(ts), err
 		},
 		Update: func(ctx context.Context, t *taskstore.Task) (err error) {
