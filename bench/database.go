@@ -59,7 +59,7 @@ func newDatabase(ctx context.Context, server *pgserver.Server, name string, conn
 
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	db := stdlib.OpenDBFromPool(pool)
-	defer db.Close() //nolint:errcheck // the pool under it stays open
+	defer func() { _ = db.Close() }()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS, goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func bench(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close() //nolint:errcheck // a profile is for looking at
+		defer func() { _ = f.Close() }()
 		if err := pprof.StartCPUProfile(f); err != nil {
 			return err
 		}

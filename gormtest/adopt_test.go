@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
@@ -15,10 +16,10 @@ import (
 func TestEveryShapeIsAdoptedAndRepaired(t *testing.T) {
 	t.Parallel()
 	origins := map[string]func(t *testing.T, url string){
-		"the document's DDL": func(t *testing.T, url string) { dbtest.Exec(t, url, ddl...) },
+		"the document's DDL": func(t *testing.T, url string) { dbtest.Exec(t, url, document.DDL) },
 		"AutoMigrate":        autoMigrate,
 		"the DDL after AutoMigrate": func(t *testing.T, url string) {
-			dbtest.Exec(t, url, ddl...)
+			dbtest.Exec(t, url, document.DDL)
 			autoMigrate(t, url)
 		},
 	}

@@ -18,34 +18,17 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/pgserver"
 )
 
 const writers = 8
 
-// oldTable is the table as production has it: the document's, without idx_task.
-const oldTable = `
-CREATE TABLE tasks (
-    id             bigserial PRIMARY KEY,
-    integration_id bigint  NOT NULL,
-    user_id        bigint  NOT NULL,
-    client_id      bigint  NOT NULL,
-    account_id     bigint  NOT NULL,
-    template_id    bigint  NOT NULL,
-    argument       text    NOT NULL,
-    status         integer NOT NULL DEFAULT 0,
-    created_at     bigint  NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)::bigint,
-    updated_at     bigint  NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)::bigint
-);
+// fill adds that many rows to the document's table.
+const fill = `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status)
 SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1, '{"n": ' || i || '}', 2
 FROM generate_series(1::bigint, %d) AS i;
-CREATE INDEX idx_integration_id ON tasks (integration_id);
-CREATE INDEX idx_user_id ON tasks (user_id);
-CREATE INDEX idx_client_id ON tasks (client_id);
-CREATE INDEX idx_account_id ON tasks (account_id);
-CREATE INDEX idx_template_id ON tasks (template_id);
-CREATE INDEX idx_status ON tasks (status);
 ANALYZE tasks;`
 
 func main() {
@@ -87,7 +70,7 @@ func run(ctx context.Context, rows int) error {
 	}
 	defer pool.Close()
 	log.Printf("%d rows in the documented shape, without idx_task", rows)
-	if _, err := pool.Exec(ctx, fmt.Sprintf(oldTable, rows)); err != nil {
+	if _, err := pool.Exec(ctx, document.DDL+fmt.Sprintf(fill, rows)); err != nil {
 		return err
 	}
 

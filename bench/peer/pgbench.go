@@ -47,7 +47,7 @@ func (p *PGBench) Run(
 	if err != nil {
 		return nil, 0, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "script.sql")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return nil, 0, err
@@ -77,7 +77,7 @@ func readLog(name string) (lat []time.Duration, elapsed time.Duration, err error
 	if err != nil {
 		return nil, 0, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer func() { _ = f.Close() }()
 	var first, last time.Time
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -25,7 +25,7 @@ type roles struct {
 // setupRoles skips where the server's user may not create roles.
 func setupRoles(t *testing.T) *roles {
 	t.Helper()
-	r := &roles{suffix: "_" + strings.ToLower(rand.Text()), script: storetest.SchemaFile(t, "roles.sql")}
+	r := &roles{suffix: "_" + strings.ToLower(rand.Text()), script: storetest.File(t, "schema/roles.sql")}
 	for _, group := range []string{"tasks_service", "tasks_migrate", "tasks_read"} {
 		r.script = strings.ReplaceAll(r.script, group, group+r.suffix)
 	}

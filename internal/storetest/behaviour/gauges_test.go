@@ -1,7 +1,6 @@
 package behaviour
 
 import (
-	"os"
 	"regexp"
 	"testing"
 
@@ -16,17 +15,13 @@ var sqlBlock = regexp.MustCompile("(?s)## ([^\n]+)\n\n```sql\n(.*?)```")
 // Every statement of docs/gauges.md runs, read only, and shows what it says.
 func TestGauges(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/gauges.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := storetest.Setup(t)
 	b.In(t, taskstore.Pending)
 	stale := b.In(t, taskstore.Processing)
 	b.In(t, taskstore.Failed)
 	b.Exec(t, "ALTER TABLE tasks DISABLE TRIGGER USER")
 	b.Exec(t, "UPDATE tasks SET updated_at = updated_at - 90000, created_at = created_at - 90000")
-	gauges := sqlBlock.FindAllStringSubmatch(string(text), -1)
+	gauges := sqlBlock.FindAllStringSubmatch(storetest.File(t, "docs/gauges.md"), -1)
 	if len(gauges) < 7 {
 		t.Fatalf("found %d gauges", len(gauges))
 	}
