@@ -137,7 +137,7 @@ func TestServiceRoleHasNoFurtherRights(t *testing.T) {
 func TestMigrationRoleMigratesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	r := setupRoles(t)
-	r.Exec(t, "DROP TABLE tasks, goose_db_version; DROP FUNCTION tasks_guard()")
+	r.Exec(t, "DROP TABLE tasks, task_keys, task_failures, goose_db_version; DROP FUNCTION tasks_guard()")
 	r.apply(t)
 	if _, err := migrate.Up(t.Context(), r.as(t, "tasks_migrate"), migrate.Defaults()); err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
+	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, AllowDataLoss: true, Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := m.Up(t.Context(), 0)
