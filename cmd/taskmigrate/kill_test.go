@@ -58,7 +58,7 @@ INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, 
 SELECT i %% 97, i %% 1009, i %% 31, i %% 5, i %% 11, '{"project":"p"}', i %% 4, at, at
 FROM generate_series(1, %d) AS i, LATERAL (SELECT CASE i %% 5 WHEN 0 THEN 1721818960 ELSE 1721818960936 END AS at) AS times`, rows),
 		`ANALYZE tasks`)
-	must(t, migrate.ExitDone, url, "adopt", "--yes")
+	must(t, exitDone, url, "adopt", "--yes")
 }
 
 // Killed at any moment, the next up goes on and ends right.
@@ -70,7 +70,7 @@ func TestUpGoesOnAfterSIGKILL(t *testing.T) {
 
 	start := time.Now()
 	whole := dbtest.Clone(t, original)
-	must(t, migrate.ExitDone, whole, "up")
+	must(t, exitDone, whole, "up")
 	duration := time.Since(start)
 
 	for n := range 20 {
@@ -83,8 +83,8 @@ func TestUpGoesOnAfterSIGKILL(t *testing.T) {
 			cmd := exec.CommandContext(moment, binary, "up") // SIGKILL when the moment has come
 			cmd.Env = []string{"TASKMIGRATE_DATABASE_URL=" + url}
 			t.Logf("SIGKILL after %v of the %v that a whole run took: the run ended with %v", after, duration, cmd.Run())
-			must(t, migrate.ExitDone, url, "up")
-			if got := must(t, migrate.ExitDone, url, "verify"); !strings.HasPrefix(got.stdout, "as it should be with ") {
+			must(t, exitDone, url, "up")
+			if got := must(t, exitDone, url, "verify"); !strings.HasPrefix(got.stdout, "as it should be with ") {
 				t.Errorf("verify found %s", got.stdout)
 			}
 			if got := dbtest.Value[string](t, url, sum); got != rows {
@@ -130,8 +130,8 @@ func TestSIGTERMLeavesNothingRunning(t *testing.T) {
 	if n := dbtest.Value[int](t, url, locks); n != 0 {
 		t.Error("the run lock is held")
 	}
-	got := parse(t, outcome{migrate.ExitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
-	if got.ExitCode != migrate.ExitHalfDone || got.Error.File != "00003_add_idx_task.sql" || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
+	got := parse(t, outcome{exitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
+	if got.ExitCode != exitHalfDone || got.Error.File != "00003_add_idx_task.sql" || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
 		t.Errorf("exit %d, %+v", got.ExitCode, got.Error)
 	}
 	if applied := got.inState(migrate.StateApplied); len(applied) != 2 {
@@ -140,8 +140,8 @@ func TestSIGTERMLeavesNothingRunning(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	must(t, migrate.ExitDone, url, "up")
-	must(t, migrate.ExitDone, url, "verify")
+	must(t, exitDone, url, "up")
+	must(t, exitDone, url, "verify")
 }
 
 // The server itself crashes and recovers in the middle of a build: one of its processes is killed, so
@@ -194,12 +194,12 @@ WHERE application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%' AND wait_e
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	got := parse(t, outcome{migrate.ExitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
-	if got.ExitCode != migrate.ExitHalfDone || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
+	got := parse(t, outcome{exitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
+	if got.ExitCode != exitHalfDone || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
 		t.Errorf("exit %d, %+v", got.ExitCode, got.Error)
 	}
-	must(t, migrate.ExitDone, url, "up", "--wait", "1m") // the server may be in recovery still
-	must(t, migrate.ExitDone, url, "verify")
+	must(t, exitDone, url, "up", "--wait", "1m") // the server may be in recovery still
+	must(t, exitDone, url, "verify")
 	if now := dbtest.Value[int](t, url, checkpointer); now == started {
 		t.Error("the server did not restart")
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tasklane/tasks/internal/document"
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -42,13 +43,13 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 			dbtest.Exec(t, b.url, test.shape...)
 			before := dbtest.Contents(t, b.url)
 			adoption, err := b.Adopt(t.Context(), true)
-			_ = wantCode(t, err, ExitDrift)
+			_ = wantKind(t, err, Drift)
 			if dbtest.Contents(t, b.url) != before {
 				t.Error("a refused adopt changed something")
 			}
 			var objects []string
 			for _, f := range adoption.Findings {
-				if f.Severity == SeverityBlock {
+				if f.Severity == catalog.Block {
 					objects = append(objects, f.Object)
 				}
 			}
@@ -64,7 +65,7 @@ func TestAdoptWithoutATable(t *testing.T) {
 	b := setup(t)
 	before := dbtest.Contents(t, b.url)
 	_, err := b.Adopt(t.Context(), true)
-	if failure := wantCode(t, err, ExitDrift); !strings.Contains(failure.Hint, "taskmigrate up") {
+	if failure := wantKind(t, err, Drift); !strings.Contains(failure.Hint, "taskmigrate up") {
 		t.Errorf("hint %q", failure.Hint)
 	}
 	if dbtest.Contents(t, b.url) != before {
@@ -89,14 +90,14 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 		t.Fatal(err, adoption.Findings)
 	}
 	for _, f := range adoption.Findings {
-		if f.Severity != SeverityNote {
+		if f.Severity != catalog.Note {
 			t.Errorf("not a note: %+v", f)
 		}
 	}
 	if len(adoption.Findings) != 6 || !strings.Contains(fmt.Sprint(adoption.Findings), "ALTER INDEX ix_status RENAME TO idx_status") {
 		t.Errorf("found %+v", adoption.Findings)
 	}
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil {
@@ -117,16 +118,16 @@ func TestARowThatBreaksTheCheckIsNamedAndKept(t *testing.T) {
 	if said := fmt.Sprint(adoption.Findings); !strings.Contains(said, "2 rows, the first ids 1, 3") || !strings.Contains(said, "00008_validate_checks.sql") {
 		t.Errorf("adopt says %s", said)
 	}
-	_, err = b.Up(t.Context(), 0)
-	failure := wantCode(t, err, ExitFailed)
-	if failure.File != "00008_validate_checks.sql" || !strings.Contains(failure.Message, "ids 1, 3") || failure.SQLState() != "23514" {
+	_, err = b.Up(t.Context(), Newest)
+	failure := wantKind(t, err, Failed)
+	if failure.File != "00008_validate_checks.sql" || !strings.Contains(failure.Message, "ids 1, 3") || failure.SQLState != "23514" {
 		t.Errorf("up says %q in %q", failure.Message, failure.File)
 	}
 	if rows := dbtest.Value[int](t, b.url, `SELECT count(*) FILTER (WHERE status = 7) FROM tasks`); rows != 2 {
 		t.Errorf("%d of the 2 rows are as they were", rows)
 	}
 	dbtest.Exec(t, b.url, `UPDATE tasks SET status = 3 WHERE id IN (1, 3)`)
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {
@@ -139,8 +140,8 @@ func TestUpLeavesATableAloneThatSomebodyElseCreated(t *testing.T) {
 	b := setup(t)
 	dbtest.Exec(t, b.url, document.DDL)
 	before := dbtest.Contents(t, b.url)
-	_, err := b.Up(t.Context(), 0)
-	if failure := wantCode(t, err, ExitFailed); !strings.Contains(failure.Hint, "taskmigrate adopt") {
+	_, err := b.Up(t.Context(), Newest)
+	if failure := wantKind(t, err, Unmanaged); !strings.Contains(failure.Hint, "taskmigrate adopt") {
 		t.Errorf("hint %q", failure.Hint)
 	}
 	if dbtest.Contents(t, b.url) != before {

@@ -32,7 +32,6 @@ func (m *Migrator) refusePooler(ctx context.Context, conn *pgx.Conn) error {
 		}
 		if shared {
 			return &Error{
-				Code:    ExitFailed,
 				Message: "the connection goes through a pooler in transaction mode, as PgBouncer has it; nothing was done",
 				Hint:    "connect to PostgreSQL itself, or to a pool in session mode: the run lock lives in the session",
 			}

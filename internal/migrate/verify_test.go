@@ -53,10 +53,10 @@ func TestVerifyNamesEachKindOfDrift(t *testing.T) {
 			b := migrated(t)
 			dbtest.Exec(t, b.url, test.drift)
 			_, list, err := b.Verify(t.Context())
-			_ = wantCode(t, err, ExitDrift)
+			_ = wantKind(t, err, Drift)
 			for _, f := range list {
 				if f.Kind == test.kind && f.Object == test.object && strings.Contains(f.Actual, test.actual) &&
-					strings.Contains(f.Cause, test.remedy) && f.Expected != "" && f.Severity == SeverityBlock {
+					strings.Contains(f.Cause, test.remedy) && f.Expected != "" && f.Severity == catalog.Block {
 					return
 				}
 			}
@@ -133,7 +133,7 @@ func TestVerifyFollowsTheSearchPath(t *testing.T) {
 	url := dbtest.New(t)
 	dbtest.Exec(t, url, `CREATE SCHEMA app`)
 	b := setupWith(t, dbtest.With(t, url, "search_path", "app"), func(*Options) {})
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {

@@ -8,11 +8,12 @@ import (
 func TestABackendIsToldInOneShortLineWithoutPasswords(t *testing.T) {
 	t.Parallel()
 	b := backend{
-		pid: 42, user: "app", application: "worker", state: "idle in transaction", age: 61.5,
-		text: "ALTER ROLE app\n  PASSWORD 'correct horse'; " + strings.Repeat("x", 500),
+		PID: 42, User: "app", Application: "worker", State: "idle in transaction", TransactionSeconds: 61.5,
+		Query: "ALTER ROLE app\n  PASSWORD 'correct horse'; " + strings.Repeat("x", 500),
 	}
 	got := b.String()
-	want := `pid 42, user "app", application "worker", idle in transaction for 1m1.5s, query: ALTER ROLE app PASSWORD ***; xxx`
+	want := `pid 42, user "app", application "worker", idle in transaction for 1m1.5s, ` +
+		`query: ALTER ROLE app PASSWORD ***; xxx`
 	if !strings.HasPrefix(got, want) || strings.Contains(got, "horse") || len(got) > 300 || strings.Contains(got, "\n") {
 		t.Errorf("got %q, want it to begin with %q", got, want)
 	}
