@@ -10,7 +10,10 @@ import (
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
-const password = "correct-horse"
+const (
+	password = "correct-horse"
+	user     = "postgres://me:" + password
+)
 
 func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 	t.Parallel()
@@ -29,12 +32,12 @@ func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 		code      exitCode
 		want      string
 	}{
-		{"wrong host", "postgres://me:" + password + "@host.invalid/x", []string{"status"}, exitFailed, "host.invalid"},
-		{"nobody listens", "postgres://me:" + password + "@" + nobody + "/x", []string{"up"}, exitFailed, "connection refused"},
-		{"wrong password", "postgres://me:" + password + "@" + refusingServer(t) + "/x?sslmode=disable", []string{"up"}, exitFailed, "28P01"},
+		{"wrong host", user + "@host.invalid/x", []string{"status"}, exitFailed, "host.invalid"},
+		{"nobody listens", user + "@" + nobody + "/x", []string{"up"}, exitFailed, "connection refused"},
+		{"wrong password", user + "@" + refusingServer(t) + "/x?sslmode=disable", []string{"up"}, exitFailed, "28P01"},
 		{"missing database", missing, []string{"up"}, exitFailed, "no_such_database"},
-		{"malformed URL", "postgres://me:" + password + "@host:port/x", []string{"up"}, exitUsage, "database URL"},
-		{"malformed escape", "postgres://me:" + password + "%zz@host/x", []string{"up"}, exitUsage, "database URL"},
+		{"malformed URL", user + "@host:port/x", []string{"up"}, exitUsage, "database URL"},
+		{"malformed escape", user + "%zz@host/x", []string{"up"}, exitUsage, "database URL"},
 		{"unknown flag", missing, []string{"up", "--lock-timeuot", "1s"}, exitUsage, "did you mean --lock-timeout"},
 		{"unknown command", missing, []string{"stauts"}, exitUsage, "did you mean status"},
 		{"no command", missing, nil, exitUsage, "no command"},
@@ -46,14 +49,16 @@ func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			text := must(t, test.code, test.url, test.args...)
-			if strings.Count(text.stderr, "\n") != 1 || !strings.Contains(text.stderr, test.want) || text.stdout != "" {
+			lines := strings.Count(text.stderr, "\n")
+			if lines != 1 || !strings.Contains(text.stderr, test.want) || text.stdout != "" {
 				t.Errorf("want one line with %q, got %q, and %q", test.want, text.stderr, text.stdout)
 			}
 			if test.name == "unknown format" {
 				return
 			}
 			inJSON := must(t, test.code, test.url, append(test.args, "--output", "json")...)
-			if got := parse(t, inJSON); got.Error == nil || !strings.Contains(got.Error.Message+got.Error.Hint, test.want) {
+			got := parse(t, inJSON)
+			if got.Error == nil || !strings.Contains(got.Error.Message+got.Error.Hint, test.want) {
 				t.Errorf("want an error with %q, got %s", test.want, inJSON.stdout)
 			}
 			if all := text.stderr + inJSON.stdout + inJSON.stderr; strings.Contains(all, password) {
@@ -90,7 +95,9 @@ func refusingServer(t *testing.T) string {
 			}
 			backend := pgproto3.NewBackend(conn, conn)
 			if _, err := backend.ReceiveStartupMessage(); err == nil {
-				backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: `password authentication failed for user "me"`})
+				backend.Send(&pgproto3.ErrorResponse{
+					Severity: "FATAL", Code: "28P01", Message: `password authentication failed for user "me"`,
+				})
 				_ = backend.Flush()
 			}
 			_ = conn.Close()

@@ -21,7 +21,8 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	flags.DurationVar(&a.opts.Wait, "wait", a.opts.Wait, "time for the server to accept connections")
 	flags.DurationVar(&a.opts.LockTimeout, "lock-timeout", a.opts.LockTimeout,
 		"time for a lock that a transaction needs; others queue behind it meanwhile")
-	flags.IntVar(&a.opts.LockRetries, "lock-retries", a.opts.LockRetries, "how often to try again after --lock-timeout")
+	flags.IntVar(&a.opts.LockRetries, "lock-retries", a.opts.LockRetries,
+		"how often to try again after --lock-timeout")
 	flags.DurationVar(&a.opts.RunLockWait, "run-lock-wait", a.opts.RunLockWait, "time for another runner to finish")
 	flags.DurationVar(&a.opts.IndexWait, "index-wait", a.opts.IndexWait,
 		"time that others may block an index build or a back-fill")

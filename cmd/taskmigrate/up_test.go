@@ -47,7 +47,8 @@ func TestUpStopsAtTo(t *testing.T) {
 	}
 	rest := parse(t, must(t, exitDone, url, "up", "--output", "json"))
 	for _, m := range rest.Migrations {
-		if ran := m.DurationMS != nil; ran != (m.Version > 3) || m.State != migrate.StateApplied || m.AppliedAt == nil {
+		ran := m.DurationMS != nil
+		if ran != (m.Version > 3) || m.State != migrate.StateApplied || m.AppliedAt == nil {
 			t.Errorf("version %d: %+v", m.Version, m)
 		}
 	}
@@ -65,7 +66,8 @@ func TestUpRefusesVersionZero(t *testing.T) {
 			}
 		}
 	}
-	if tables := dbtest.Value[int](t, url, "SELECT count(*)::int FROM pg_tables WHERE schemaname = 'public'"); tables != 0 {
+	const count = "SELECT count(*)::int FROM pg_tables WHERE schemaname = 'public'"
+	if tables := dbtest.Value[int](t, url, count); tables != 0 {
 		t.Errorf("%d tables were created", tables)
 	}
 }

@@ -51,7 +51,9 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) ([]catalog.
 		return nil, asError(ctx, err)
 	}
 	if len(live) == 0 {
-		return nil, &Error{Kind: Drift, Message: "there is no table tasks to adopt", Hint: "`taskmigrate up` creates it"}
+		return nil, &Error{
+			Kind: Drift, Message: "there is no table tasks to adopt", Hint: "`taskmigrate up` creates it",
+		}
 	}
 	expected, later, err := m.documented()
 	if err != nil {

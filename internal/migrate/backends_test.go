@@ -14,7 +14,8 @@ func TestABackendIsToldInOneShortLineWithoutPasswords(t *testing.T) {
 	got := b.String()
 	want := `pid 42, user "app", application "worker", idle in transaction for 1m1.5s, ` +
 		`query: ALTER ROLE app PASSWORD ***; xxx`
-	if !strings.HasPrefix(got, want) || strings.Contains(got, "horse") || len(got) > 300 || strings.Contains(got, "\n") {
+	if !strings.HasPrefix(got, want) || len(got) > 300 || strings.ContainsAny(got, "\n") ||
+		strings.Contains(got, "horse") {
 		t.Errorf("got %q, want it to begin with %q", got, want)
 	}
 	if got := (backend{}).String(); !strings.Contains(got, "prepared transaction") {

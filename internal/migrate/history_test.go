@@ -28,7 +28,9 @@ func TestAHistoryThatTheBinaryCannotContinueIsRefused(t *testing.T) {
 			_, _, plan := b.Plan(t.Context(), Newest)
 			_, adopt := b.Adopt(t.Context(), true)
 			_, _, verify := b.Verify(t.Context())
-			for command, err := range map[string]error{"up": up, "down": down, "plan": plan, "adopt": adopt, "verify": verify} {
+			for command, err := range map[string]error{
+				"up": up, "down": down, "plan": plan, "adopt": adopt, "verify": verify,
+			} {
 				if failure := wantKind(t, err, Conflict); failure.Hint == "" {
 					t.Errorf("%s: no way out in %v", command, failure)
 				}

@@ -44,22 +44,17 @@ func TestPlanListsExactlyWhatUpSends(t *testing.T) {
 			if _, err := byUp.Up(t.Context(), Newest); err != nil {
 				t.Fatal(err)
 			}
-			if got, want := catalogOf(t, byHand.url), catalogOf(t, byUp.url); got != want {
+			if got, want := dbtest.Catalog(t, byHand.url), dbtest.Catalog(t, byUp.url); got != want {
 				t.Errorf("by hand:\n%s\nby up:\n%s", got, want)
 			}
 			const history = `
 SELECT string_agg(version_id || ' ' || coalesce(sha256, ''), ',' ORDER BY id) FROM goose_db_version`
-			if got, want := dbtest.Value[string](t, byHand.url, history), dbtest.Value[string](t, byUp.url, history); got != want {
+			got, want := dbtest.Value[string](t, byHand.url, history), dbtest.Value[string](t, byUp.url, history)
+			if got != want {
 				t.Errorf("history by hand %s, by up %s", got, want)
 			}
 		})
 	}
-}
-
-func catalogOf(t *testing.T, url string) string {
-	t.Helper()
-	schema, _, _ := strings.Cut(dbtest.Contents(t, url), "\n--\n")
-	return schema
 }
 
 func TestPlanStopsAtToAndIsEmptyAtTheEnd(t *testing.T) {
@@ -108,7 +103,8 @@ func TestPlanShowsTheTableAndWhoIsInTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plan.Rows != 1 || plan.Bytes == 0 || len(plan.InTheWay) != 1 || !strings.Contains(plan.InTheWay[0], "slow-report") {
+	if plan.Rows != 1 || plan.Bytes == 0 ||
+		len(plan.InTheWay) != 1 || !strings.Contains(plan.InTheWay[0], "slow-report") {
 		t.Errorf("rows %d, bytes %d, in the way %q", plan.Rows, plan.Bytes, plan.InTheWay)
 	}
 }

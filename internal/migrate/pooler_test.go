@@ -34,7 +34,8 @@ func TestAPoolerInTransactionModeIsRefused(t *testing.T) {
 				}
 				return
 			}
-			if failure := wantKind(t, err, Failed); !strings.Contains(failure.Message, "pooler") || failure.Hint == "" {
+			failure := wantKind(t, err, Failed)
+			if !strings.Contains(failure.Message, "pooler") || failure.Hint == "" {
 				t.Errorf("%+v", failure)
 			}
 			if dbtest.Contents(t, direct) != before {

@@ -14,8 +14,8 @@ import (
 const (
 	soundTimes = `(created_at BETWEEN 100000000000 AND 99999999999999
     AND updated_at BETWEEN 100000000000 AND 99999999999999)`
-	soundRow = `(status BETWEEN 0 AND 3 AND integration_id IS NOT NULL AND user_id IS NOT NULL AND client_id IS NOT NULL
-    AND account_id IS NOT NULL AND template_id IS NOT NULL AND argument IS NOT NULL)`
+	soundRow = `(status BETWEEN 0 AND 3 AND integration_id IS NOT NULL AND user_id IS NOT NULL
+    AND client_id IS NOT NULL AND account_id IS NOT NULL AND template_id IS NOT NULL AND argument IS NOT NULL)`
 )
 
 // judgeRows reads the table once and reports the rows that later migrations convert or refuse.

@@ -68,7 +68,8 @@ func whileBlocked(t *testing.T, url string, conn, witness *pgx.Conn, sql string)
 	t.Helper()
 	writer := dbtest.Connect(t, url)
 	send(t, writer, "SET session_replication_role = replica") // a row from before the guard
-	send(t, writer, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
+	send(t, writer, `
+		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 		SELECT 1, 2, 3, 4, 5, '{}', 1721818960 WHERE NOT EXISTS (SELECT FROM tasks)`)
 	send(t, writer, "UPDATE tasks SET created_at = 1721818960")
 	return whileBlockedBy(t, url, "UPDATE tasks SET argument = ''", conn, witness, sql)
@@ -88,7 +89,8 @@ func whileBlockedBy(t *testing.T, url, blocker string, conn, witness *pgx.Conn, 
 	}()
 	dbtest.Eventually(t, func() string {
 		var blocked bool
-		if err := witness.QueryRow(t.Context(), `SELECT cardinality(pg_blocking_pids($1)) > 0`, int32(pid)).Scan(&blocked); err != nil || !blocked {
+		const isBlocked = `SELECT cardinality(pg_blocking_pids($1)) > 0`
+		if err := witness.QueryRow(t.Context(), isBlocked, int32(pid)).Scan(&blocked); err != nil || !blocked {
 			return fmt.Sprint("nobody blocks ", sql, err)
 		}
 		return ""

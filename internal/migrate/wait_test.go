@@ -216,7 +216,8 @@ func TestEightRunnersWhileAnIndexIsBuilt(t *testing.T) {
 	b.says(t, "msg=blocked", "waiting for another run")
 	dbtest.Eventually(t, func() string {
 		const polling = `SELECT count(DISTINCT pid) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE '%pg_try_advisory_lock%' OR query LIKE '%usename%pg_locks%' AND application_name = 'taskmigrate'`
+WHERE datname = current_database() AND application_name = 'taskmigrate'
+    AND (query LIKE '%pg_try_advisory_lock%' OR query LIKE '%usename%pg_locks%')`
 		if n := dbtest.Value[int](t, b.url, polling); n < 7 {
 			return fmt.Sprintf("%d runners wait", n)
 		}

@@ -59,7 +59,8 @@ func judge(d difference, version int64, later []Item) Finding {
 	}
 	r := rules[slices.IndexFunc(rules, func(r rule) bool { return r.when(d) })]
 	f.Severity = r.severity
-	f.Cause = strings.NewReplacer("{object}", d.Object, "{expected}", d.Expected, "{actual}", d.Actual).Replace(r.cause)
+	words := strings.NewReplacer("{object}", d.Object, "{expected}", d.Expected, "{actual}", d.Actual)
+	f.Cause = words.Replace(r.cause)
 	if r.mendedBy > version {
 		f.Severity = Repair
 		f.Cause += "; `taskmigrate up` puts it right"

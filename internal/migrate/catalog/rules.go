@@ -99,7 +99,8 @@ var rules = []rule{
 	},
 	{
 		func(d difference) bool { return d.Kind == Constraint && d.missing() },
-		Block, 0, "dropped by hand, or lost in a copy of the table; " + alterTable + "ADD CONSTRAINT {object} {expected}",
+		Block, 0,
+		"dropped by hand, or lost in a copy of the table; " + alterTable + "ADD CONSTRAINT {object} {expected}",
 	},
 	{
 		func(d difference) bool { return d.Kind == Constraint && d.Actual == d.Expected+" NOT VALID" },
