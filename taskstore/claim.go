@@ -97,7 +97,7 @@ func (s *Store) claimFrom(ctx context.Context, from Filter, first int64, n int) 
 			return q.ClaimTasks(ctx, b.Step, first, avoid, b.MaxRows)
 		}
 	})
-	if !isRowsFault(err) || s.inTransaction() || s.citus {
+	if !isPoison(err) || s.inTransaction() || s.citus {
 		return ts, err
 	}
 	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
@@ -121,7 +121,7 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 		return nil, nil
 	}
 	ts, err := s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) { return q.ClaimPendingIDs(ctx, step(), ids) })
-	if !isRowsFault(err) {
+	if !isPoison(err) {
 		return ts, err
 	}
 	if len(ids) == 1 {
@@ -136,6 +136,13 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 	}
 	more, err := s.claimIDs(ctx, ids[len(ids)/2:])
 	return append(ts, more...), err
+}
+
+// isPoison reports whether one of the tasks may be why a claim failed. That a claim took too long, as behind a table that
+// somebody has locked, is not the fault of a task: looking for it would take too long again and again.
+func isPoison(err error) bool {
+	code := sqlState(err)
+	return isRowsFault(err) && code != "57014" && code != "55P03" // query_canceled, lock_not_available
 }
 
 func (s *Store) claimBy(ctx context.Context, n int, query func(*dbgen.Queries) ([]Task, error)) ([]Task, error) {

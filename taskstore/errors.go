@@ -161,7 +161,7 @@ func mayBeDone(err error, conn *pgx.Conn) bool {
 		return strings.HasPrefix(server.Code, "08") || server.Code == "40003" || server.SeverityUnlocalized == "PANIC"
 	case errors.As(err, &scan):
 		return true // done, but its rows cannot be read
-	case errors.Is(err, pgx.ErrNoRows), pgconn.SafeToRetry(err): // for one statement: nothing of it was sent
+	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pgx.ErrTxClosed), pgconn.SafeToRetry(err): // for one statement: nothing of it was sent
 		return false
 	default:
 		// pgx closes a connection whose answer it did not read to the end. One that is open was not sent the statement.

@@ -17,14 +17,14 @@ import (
 // event is something that happens to a call. Its name is the first column of the table in docs/how-it-works.md.
 type event struct {
 	name  string
-	kinds []string // all, if there are none
-	cause func(error) bool
+	kinds []string         // all, if there are none
+	cause func(error) bool // holds for the error, if there is one; nil: anything
 	run   func(t *testing.T, sc *scene) error
 }
 
 // network is an event that the proxy makes. Where it is mute the call ends by its deadline.
 func network(name string, f fault) event {
-	cause := func(err error) bool { return true } // pgx names it as it likes
+	var cause func(error) bool
 	if f.mute {
 		cause = is(context.DeadlineExceeded)
 	}
@@ -75,8 +75,8 @@ var events = []event{
 	network(muteAfter, fault{mute: true, request: 1}),
 	network(muteAfter, fault{mute: true, request: 1, answer: 0.5}),
 	{name: "the call's context ends while the statement waits for a lock", cause: is(context.Canceled), run: contextEnds},
-	{name: "`statement_timeout` or `lock_timeout` passes", cause: state("57014"), run: timeout("statement_timeout")},
-	{name: "`statement_timeout` or `lock_timeout` passes", cause: state("55P03"), run: timeout("lock_timeout")},
+	{name: "`statement_timeout` or `lock_timeout` passes", cause: state("57014"), run: statementTimeout},
+	{name: "`statement_timeout` or `lock_timeout` passes", cause: state("55P03"), run: lockTimeout},
 	{name: "`pg_terminate_backend`", cause: state("57P01"), run: terminated},
 	{name: "another session has locked one of the rows", run: rowIsLocked},
 	{name: "another program has changed one of the rows", run: rowHasChanged},
@@ -105,6 +105,7 @@ var events = []event{
 }
 
 func contextHasEnded(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -112,6 +113,7 @@ func contextHasEnded(t *testing.T, sc *scene) error {
 }
 
 func poolIsEmpty(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	only, err := sc.pool.Acquire(t.Context())
 	if err != nil {
@@ -129,6 +131,7 @@ func isDialError(err error) bool {
 }
 
 func serverIsAway(t *testing.T, sc *scene) error {
+	t.Helper()
 	gone := newProxy(t, sc.URL)
 	if err := gone.listener.Close(); err != nil {
 		t.Fatal(err)
@@ -138,6 +141,7 @@ func serverIsAway(t *testing.T, sc *scene) error {
 }
 
 func connectionIsClosed(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	if err := sc.conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -147,6 +151,7 @@ func connectionIsClosed(t *testing.T, sc *scene) error {
 
 // The transaction is over because its connection is.
 func transactionIsOver(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	if err := sc.conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -156,8 +161,9 @@ func transactionIsOver(t *testing.T, sc *scene) error {
 }
 
 func contextEnds(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
-	defer sc.lock(t, `LOCK TABLE tasks IN EXCLUSIVE MODE`)()
+	defer sc.hang(t)()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err := sc.blocked(ctx, t, cancel)
@@ -167,17 +173,24 @@ func contextEnds(t *testing.T, sc *scene) error {
 	return err
 }
 
-func timeout(setting string) func(t *testing.T, sc *scene) error {
-	return func(t *testing.T, sc *scene) error {
-		sc.open(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams[setting] = "200ms" })
-		defer sc.lock(t, `LOCK TABLE tasks IN EXCLUSIVE MODE`)()
-		return sc.call(t.Context())
-	}
+func statementTimeout(t *testing.T, sc *scene) error {
+	t.Helper()
+	sc.open(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "100ms" })
+	defer sc.hang(t)()
+	return sc.call(t.Context())
+}
+
+func lockTimeout(t *testing.T, sc *scene) error {
+	t.Helper()
+	sc.open(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["lock_timeout"] = "100ms" })
+	defer sc.lock(t, `LOCK TABLE tasks IN EXCLUSIVE MODE`)()
+	return sc.call(t.Context())
 }
 
 func terminated(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
-	defer sc.lock(t, `LOCK TABLE tasks IN EXCLUSIVE MODE`)()
+	defer sc.hang(t)()
 	return sc.blocked(t.Context(), t, func() {
 		sc.Exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`)
@@ -185,6 +198,7 @@ func terminated(t *testing.T, sc *scene) error {
 }
 
 func rowIsLocked(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	release := sc.lock(t, `SELECT FROM tasks WHERE argument = 'poison' FOR UPDATE`)
 	waited := false
@@ -196,6 +210,7 @@ func rowIsLocked(t *testing.T, sc *scene) error {
 }
 
 func rowHasChanged(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	sc.Exec(t, `UPDATE tasks SET account_id = 2, updated_at = (extract(epoch FROM now()) * 1000)::bigint WHERE argument = 'poison'`)
 	sc.tasks = storetest.Stored(t, sc.Admin) // with what the caller has not seen
@@ -213,6 +228,7 @@ func rolledBack(code string) func(t *testing.T, sc *scene) error {
 }
 
 func triggerRefuses(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	sc.Exec(t, refuse+`
 		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse()`)
@@ -230,12 +246,14 @@ const refuse = `
 	END $$;`
 
 func checkRefuses(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	sc.Exec(t, `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (argument <> 'poison') NOT VALID`)
 	return sc.call(t.Context())
 }
 
 func commitRefuses(t *testing.T, sc *scene) error {
+	t.Helper()
 	sc.open(t)
 	sc.Exec(t, refuse+`
 		CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON tasks DEFERRABLE INITIALLY DEFERRED

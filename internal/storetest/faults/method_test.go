@@ -62,7 +62,9 @@ var methods = []method{
 	},
 	{
 		name: "Delete", statement: "DeleteTask", one: true,
-		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error { return s.Delete(ctx, ts[1].ID) },
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			return s.Delete(ctx, ts[1].ID)
+		},
 	},
 	{
 		name: "Claim", statement: "ClaimTasks",

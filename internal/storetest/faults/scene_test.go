@@ -38,6 +38,7 @@ func newScene(t *testing.T, b *storetest.Bundle, p *proxy, kind string, m method
 	sc := &scene{Bundle: b, proxy: p, kind: kind, method: m}
 	b.Exec(t, `
 		DROP TRIGGER IF EXISTS refuse ON tasks;
+		DROP TRIGGER IF EXISTS hang ON tasks;
 		DROP TRIGGER IF EXISTS fail_write ON tasks;
 		ALTER TABLE tasks DROP CONSTRAINT IF EXISTS house_rule;
 		TRUNCATE tasks, task_keys`)
@@ -161,6 +162,20 @@ func (sc *scene) lock(t *testing.T, sql string) (release func()) {
 			t.Error(err)
 		}
 	}
+}
+
+// hang has each statement that writes to tasks wait for a lock when it runs, and returns what gives that back. A lock of
+// the table would be waited for already when the statement is prepared.
+func (sc *scene) hang(t *testing.T) (release func()) {
+	t.Helper()
+	sc.Exec(t, `
+		CREATE OR REPLACE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			PERFORM pg_advisory_xact_lock(1);
+			RETURN NULL;
+		END $$;
+		CREATE TRIGGER hang BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION hang()`)
+	return sc.lock(t, `SELECT pg_advisory_xact_lock(1)`)
 }
 
 // end commits the caller's transaction, if there is one and it can be.

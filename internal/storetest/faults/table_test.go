@@ -98,7 +98,7 @@ func check(t *testing.T, sc *scene, e event, want cell) {
 	if got := told(err); got != want.told {
 		t.Errorf("the caller is told %s (%v), want %s", got, err, want.told)
 	}
-	if err != nil && !e.cause(err) {
+	if err != nil && e.cause != nil && !e.cause(err) {
 		t.Errorf("error %q hides its cause", err)
 	}
 	stored := want.stored
