@@ -20,6 +20,8 @@ type event struct {
 	kinds []string         // all, if there are none
 	cause func(error) bool // holds for the error, if there is one; nil: anything
 	run   func(t *testing.T, sc *scene) error
+
+	network bool // it is the proxy's
 }
 
 // network is an event that the proxy makes. Where it is mute the call ends by its deadline.
@@ -28,7 +30,7 @@ func network(name string, f fault) event {
 	if f.mute {
 		cause = is(context.DeadlineExceeded)
 	}
-	return event{name: name, cause: cause, run: func(t *testing.T, sc *scene) error { return sc.suffer(t, f) }}
+	return event{name: name, network: true, cause: cause, run: func(t *testing.T, sc *scene) error { return sc.suffer(t, f) }}
 }
 
 func is(target error) func(error) bool {

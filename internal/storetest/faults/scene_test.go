@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,12 +86,12 @@ func (sc *scene) call(ctx context.Context) error {
 	return sc.method.call(ctx, sc.store, slices.Clone(sc.tasks))
 }
 
-// suffer calls the method while f happens to its statement. Where f is mute, a deadline passes then.
+// suffer calls the method while f happens to its statement, or to the one that f names. Where f is mute, a deadline passes then.
 func (sc *scene) suffer(t *testing.T, f fault) error {
 	t.Helper()
 	sc.open(t)
 	defer sc.heal()
-	f.statement = sc.method.statement
+	f.statement = cmp.Or(f.statement, sc.method.statement)
 	hit := sc.next(f).hit
 	ctx := t.Context()
 	if f.mute {

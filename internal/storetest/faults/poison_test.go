@@ -1,0 +1,86 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// A pending task that a constraint or trigger of somebody else does not let be changed is logged and passed by. All
+// others are claimed. In a caller's transaction the error aborts all, so it comes through.
+func TestPoisonousTask(t *testing.T) {
+	t.Parallel()
+	rules := map[string]string{
+		"23514": `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (argument <> 'poison') NOT VALID`,
+		"P0001": refuse + `CREATE TRIGGER refuse BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse()`,
+	}
+	claims := map[string]func(*taskstore.Store, int) ([]taskstore.Task, error){
+		"Claim": func(s *taskstore.Store, n int) ([]taskstore.Task, error) { return s.Claim(t.Context(), n) },
+		"ClaimBatch": func(s *taskstore.Store, n int) ([]taskstore.Task, error) {
+			return s.ClaimBatch(t.Context(), sceneBatch, n)
+		},
+	}
+	for code, rule := range rules {
+		for name, claim := range claims {
+			t.Run(name+" "+code, func(t *testing.T) {
+				t.Parallel()
+				b := storetest.Setup(t)
+				const n = 100
+				ts := make([]taskstore.NewTask, n)
+				for i := range ts {
+					ts[i] = taskstore.NewTask{IntegrationID: 1, ClientID: 1, TemplateID: 1}
+				}
+				ts[41].Argument = poison
+				ids, err := b.Store.CreateMany(t.Context(), ts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.Exec(t, rule)
+
+				tx := b.Begin(t, pgx.ReadCommitted)
+				if got, err := claim(b.Store.WithTx(tx), n); storetest.SQLState(err) != code || len(got) > 0 {
+					t.Errorf("in a transaction: %d tasks, %v", len(got), err)
+				}
+				if err := tx.Rollback(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+
+				var log bytes.Buffer
+				s := taskstore.New(b.Pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+				got, err := claim(s, n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				storetest.WantIDs(t, "the others", storetest.IDs(got), slices.Delete(slices.Clone(ids), 41, 42)...)
+				if row := storetest.StoredTask(t, b.Admin, ids[41]); row.Status != taskstore.Pending {
+					t.Errorf("the poisonous task is %v", row.Status)
+				}
+				var logged struct{ Task int64 }
+				if err := json.Unmarshal(log.Bytes(), &logged); err != nil || logged.Task != ids[41] {
+					t.Errorf("%v, logged %s; want one line for task %d", err, &log, ids[41])
+				}
+
+				log.Reset()
+				fresh, err := b.Store.Create(t.Context(), ts[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err = claim(s, n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				storetest.WantIDs(t, "after that", storetest.IDs(got), fresh.ID)
+				if log.Len() > 0 {
+					t.Errorf("logged again: %s", &log)
+				}
+			})
+		}
+	}
+}
