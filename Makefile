@@ -32,6 +32,11 @@ RACE ?= 30s
 race: ## Race workers, foreign writers and failures for RACE=30s, and check each task's history (by hand: RACE=1h)
 	TASKSTORE_RACE_TIME=$(RACE) go test -race -count=1 -timeout 0 -v -run 'TestRace$$' ./internal/storetest
 
+FAULTS ?= 10s
+.PHONY: faults
+faults: ## Cut the network, lock rows, kill and promote servers under the store, FAULTS=10s at random (by hand: FAULTS=10m)
+	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -count=1 -timeout 0 ./internal/storetest/faults/... ./internal/storetest/failover/...
+
 .PHONY: test-kill
 test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
 	TASKMIGRATE_TEST_KILL_ROWS=500000 go test -count=1 -timeout 30m -run SIGKILL ./cmd/taskmigrate

@@ -24,6 +24,8 @@ type proxy struct {
 	dial     func() (net.Conn, error)
 	serving  sync.WaitGroup
 
+	random func() (f fault, hits bool) // or nil: what each request meets, instead of fault
+
 	mu    sync.Mutex
 	fault *fault
 	conns map[net.Conn]bool
@@ -83,6 +85,14 @@ func (p *proxy) next(f fault) *fault {
 
 // take returns the fault that a request meets, or nil.
 func (p *proxy) take(r request) *fault {
+	if p.random != nil {
+		f, hits := p.random()
+		if !hits {
+			return nil
+		}
+		f.hit = make(chan struct{})
+		return &f
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.fault
