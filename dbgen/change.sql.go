@@ -14,11 +14,13 @@ WITH gone AS (
     DELETE FROM tasks WHERE id = $1 RETURNING id
 ), keys AS (
     DELETE FROM task_keys WHERE task_id = $1
+), failures AS (
+    DELETE FROM task_failures WHERE task_id = $1
 )
 SELECT count(*) FROM gone
 `
 
-// By primary key, and its key by idx_task_keys_task_id. Says how many tasks that were.
+// By primary key, its key by idx_task_keys_task_id, and its failures. Says how many tasks that were.
 func (q *Queries) DeleteTask(ctx context.Context, id int64) (int64, error) {
 	row := q.db.QueryRow(ctx, deleteTask, id)
 	var count int64

@@ -11,12 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const claimBatchOptimistic = `-- name: ClaimBatchOptimistic :many
+const claimTasksByBatchOptimistic = `-- name: ClaimTasksByBatchOptimistic :many
 
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
@@ -26,7 +27,7 @@ WHERE status + 0 = 0 AND id = ANY (ARRAY(
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
-type ClaimBatchOptimisticParams struct {
+type ClaimTasksByBatchOptimisticParams struct {
 	Step          int64   `json:"step"`
 	IntegrationID int64   `json:"integration_id"`
 	ClientID      int64   `json:"client_id"`
@@ -39,11 +40,131 @@ type ClaimBatchOptimisticParams struct {
 // Twins of statements that lock rows, for Citus, which refuses row locks across shards. Each is safe without them:
 // the statement changes a row only if it still meets the outer condition when its lock is granted. Statements that
 // pick the same rows wait for each other, and the later one gets fewer than it asked for.
-func (q *Queries) ClaimBatchOptimistic(ctx context.Context, arg ClaimBatchOptimisticParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimBatchOptimistic,
+func (q *Queries) ClaimTasksByBatchOptimistic(ctx context.Context, arg ClaimTasksByBatchOptimisticParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByBatchOptimistic,
 		arg.Step,
 		arg.IntegrationID,
 		arg.ClientID,
+		arg.TemplateID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByIntegrationOptimistic = `-- name: ClaimTasksByIntegrationOptimistic :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = $2
+        AND old.status = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id - 0
+    LIMIT $5::integer))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByIntegrationOptimisticParams struct {
+	Step          int64   `json:"step"`
+	IntegrationID int64   `json:"integration_id"`
+	First         int64   `json:"first"`
+	Avoid         []int64 `json:"avoid"`
+	MaxRows       int32   `json:"max_rows"`
+}
+
+func (q *Queries) ClaimTasksByIntegrationOptimistic(ctx context.Context, arg ClaimTasksByIntegrationOptimisticParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByIntegrationOptimistic,
+		arg.Step,
+		arg.IntegrationID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByTemplateOptimistic = `-- name: ClaimTasksByTemplateOptimistic :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.template_id = $2
+        AND old.status = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id * 1
+    LIMIT $5::integer))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByTemplateOptimisticParams struct {
+	Step       int64   `json:"step"`
+	TemplateID int64   `json:"template_id"`
+	First      int64   `json:"first"`
+	Avoid      []int64 `json:"avoid"`
+	MaxRows    int32   `json:"max_rows"`
+}
+
+func (q *Queries) ClaimTasksByTemplateOptimistic(ctx context.Context, arg ClaimTasksByTemplateOptimisticParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByTemplateOptimistic,
+		arg.Step,
 		arg.TemplateID,
 		arg.First,
 		arg.Avoid,
@@ -82,7 +203,8 @@ const claimTasksOptimistic = `-- name: ClaimTasksOptimistic :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= $2 AND old.id <> ALL ($3::bigint[])
@@ -236,6 +358,52 @@ func (q *Queries) RequeueTasksOptimistic(ctx context.Context, arg RequeueTasksOp
 		arg.ClientID,
 		arg.TemplateID,
 		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const retryDueTasksOptimistic = `-- name: RetryDueTasksOptimistic :many
+WITH due AS MATERIALIZED (
+    SELECT old.id
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+        AND ($1::bigint IS NULL OR old.integration_id = $1)
+        AND ($2::bigint IS NULL OR old.client_id = $2)
+        AND ($3::bigint IS NULL OR old.template_id = $3)
+    ORDER BY known.retry_at
+    LIMIT $4::integer
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (ARRAY(SELECT due.id FROM due)) AND status = 3
+RETURNING id
+`
+
+func (q *Queries) RetryDueTasksOptimistic(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, retryDueTasksOptimistic,
+		integrationID,
+		clientID,
+		templateID,
+		maxRows,
 	)
 	if err != nil {
 		return nil, err

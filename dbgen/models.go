@@ -28,6 +28,20 @@ type Task struct {
 	UpdatedAt Millis `json:"updated_at"`
 }
 
+// TaskFailure says why a task failed last.
+type TaskFailure struct {
+	// TaskID is the id of the task.
+	TaskID int64 `json:"task_id"`
+	// Failures counts how often the task has failed.
+	Failures int32 `json:"failures"`
+	// Reason is the last failure's, at most 10 kB.
+	Reason string `json:"reason"`
+	// FailedAt is when that was, in Unix epoch milliseconds by the database's clock.
+	FailedAt Millis `json:"failed_at"`
+	// RetryAt is when the task is due again, in Unix epoch milliseconds, or NULL: not by itself.
+	RetryAt Millis `json:"retry_at"`
+}
+
 // TaskKey says which task was created with a key.
 type TaskKey struct {
 	// Key is what the caller chose: 1 to 512 bytes.

@@ -275,6 +275,37 @@ func (q *Queries) GetTaskByKey(ctx context.Context, key string) (Task, error) {
 	return i, err
 }
 
+const listFailures = `-- name: ListFailures :many
+SELECT task_id, failures, reason, failed_at, retry_at FROM task_failures WHERE task_id = ANY ($1::bigint[])
+`
+
+// By primary key.
+func (q *Queries) ListFailures(ctx context.Context, ids []int64) ([]TaskFailure, error) {
+	rows, err := q.db.Query(ctx, listFailures, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TaskFailure{}
+	for rows.Next() {
+		var i TaskFailure
+		if err := rows.Scan(
+			&i.TaskID,
+			&i.Failures,
+			&i.Reason,
+			&i.FailedAt,
+			&i.RetryAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPending = `-- name: ListPending :many
 SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
 WHERE status = 0 AND id <= $1
@@ -331,7 +362,7 @@ type ListPendingByBatchParams struct {
 }
 
 // idx_tasks_pending_batch, read backwards: independent of the batch's finished tasks and of other batches.
-// The literal lets the planner use it, and id + 0 leaves it no other: see ClaimBatch.
+// The literal lets the planner use it, and id + 0 leaves it no other: see ClaimTasksByBatch.
 func (q *Queries) ListPendingByBatch(ctx context.Context, arg ListPendingByBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, listPendingByBatch,
 		arg.IntegrationID,

@@ -26,6 +26,11 @@ WITH picked AS MATERIALIZED (
     WHERE held.task_id BETWEEN $1 AND $2
         AND (held.task_id IN (SELECT gone.id FROM gone)
              OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+), failures AS (
+    DELETE FROM task_failures AS known
+    WHERE known.task_id BETWEEN $1 AND $2
+        AND (known.task_id IN (SELECT gone.id FROM gone)
+             OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2))
 )
 SELECT
     (SELECT count(*) FROM picked) AS picked,
@@ -40,7 +45,8 @@ type DeleteFinishedRow struct {
 }
 
 // Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement is short
-// however many rows there are; with them the keys of the slice that have no task any more. A row that somebody
+// however many rows there are; with them the keys of the slice that have no task any more, and the failures of
+// tasks that are gone or were completed in the end. A row that somebody
 // has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
 // somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock.
 func (q *Queries) DeleteFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) (DeleteFinishedRow, error) {
@@ -151,9 +157,15 @@ func (q *Queries) NewestID(ctx context.Context) (NewestIDRow, error) {
 
 const nextSlice = `-- name: NextSlice :one
 SELECT slice.tasks, slice.last, slice.finished, (
-    SELECT count(*) FROM task_keys AS held
-    WHERE held.task_id BETWEEN $1 AND slice.last
-        AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)) AS orphans
+    EXISTS (
+        SELECT FROM task_keys AS held
+        WHERE held.task_id BETWEEN $1 AND slice.last
+            AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+    OR EXISTS (
+        SELECT FROM task_failures AS known
+        WHERE known.task_id BETWEEN $1 AND slice.last
+            AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2))
+    )::boolean AS orphans
 FROM (
     SELECT
         count(*) AS tasks,
@@ -168,11 +180,11 @@ type NextSliceRow struct {
 	Tasks    int64 `json:"tasks"`
 	Last     int64 `json:"last"`
 	Finished int64 `json:"finished"`
-	Orphans  int64 `json:"orphans"`
+	Orphans  bool  `json:"orphans"`
 }
 
 // The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would
-// delete, and how many keys of that part have no task.
+// delete, and whether that part has rows of side tables to delete.
 func (q *Queries) NextSlice(ctx context.Context, first int64, maxRows int32, before int64) (NextSliceRow, error) {
 	row := q.db.QueryRow(ctx, nextSlice, first, maxRows, before)
 	var i NextSliceRow

@@ -11,77 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const claimBatch = `-- name: ClaimBatch :many
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
-WHERE id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
-        AND old.status = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
-    ORDER BY old.id + 0
-    LIMIT $7::integer
-    FOR NO KEY UPDATE SKIP LOCKED))
-RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
-`
-
-type ClaimBatchParams struct {
-	Step          int64   `json:"step"`
-	IntegrationID int64   `json:"integration_id"`
-	ClientID      int64   `json:"client_id"`
-	TemplateID    int64   `json:"template_id"`
-	First         int64   `json:"first"`
-	Avoid         []int64 `json:"avoid"`
-	MaxRows       int32   `json:"max_rows"`
-}
-
-// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
-// the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
-func (q *Queries) ClaimBatch(ctx context.Context, arg ClaimBatchParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimBatch,
-		arg.Step,
-		arg.IntegrationID,
-		arg.ClientID,
-		arg.TemplateID,
-		arg.First,
-		arg.Avoid,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const claimPendingIDs = `-- name: ClaimPendingIDs :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.id = ANY ($2::bigint[]) AND old.status = 0
@@ -126,7 +61,8 @@ const claimTasks = `-- name: ClaimTasks :many
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE $1::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= $2 AND old.id <> ALL ($3::bigint[])
@@ -178,6 +114,321 @@ func (q *Queries) ClaimTasks(ctx context.Context, step int64, first int64, avoid
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByBatch = `-- name: ClaimTasksByBatch :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
+        AND old.status = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
+    ORDER BY old.id + 0
+    LIMIT $7::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByBatchParams struct {
+	Step          int64   `json:"step"`
+	IntegrationID int64   `json:"integration_id"`
+	ClientID      int64   `json:"client_id"`
+	TemplateID    int64   `json:"template_id"`
+	First         int64   `json:"first"`
+	Avoid         []int64 `json:"avoid"`
+	MaxRows       int32   `json:"max_rows"`
+}
+
+// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
+// the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
+func (q *Queries) ClaimTasksByBatch(ctx context.Context, arg ClaimTasksByBatchParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByBatch,
+		arg.Step,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByIntegration = `-- name: ClaimTasksByIntegration :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = $2
+        AND old.status = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id - 0
+    LIMIT $5::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByIntegrationParams struct {
+	Step          int64   `json:"step"`
+	IntegrationID int64   `json:"integration_id"`
+	First         int64   `json:"first"`
+	Avoid         []int64 `json:"avoid"`
+	MaxRows       int32   `json:"max_rows"`
+}
+
+// As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0.
+func (q *Queries) ClaimTasksByIntegration(ctx context.Context, arg ClaimTasksByIntegrationParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByIntegration,
+		arg.Step,
+		arg.IntegrationID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksByTemplate = `-- name: ClaimTasksByTemplate :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.template_id = $2
+        AND old.status = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+    ORDER BY old.id * 1
+    LIMIT $5::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksByTemplateParams struct {
+	Step       int64   `json:"step"`
+	TemplateID int64   `json:"template_id"`
+	First      int64   `json:"first"`
+	Avoid      []int64 `json:"avoid"`
+	MaxRows    int32   `json:"max_rows"`
+}
+
+// As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1.
+func (q *Queries) ClaimTasksByTemplate(ctx context.Context, arg ClaimTasksByTemplateParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksByTemplate,
+		arg.Step,
+		arg.TemplateID,
+		arg.First,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimTasksOfIntegrations = `-- name: ClaimTasksOfIntegrations :many
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE $1::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT picked.id
+    FROM (SELECT
+        unnest($2::bigint[]) AS integration_id,
+        unnest($3::bigint[]) AS first,
+        unnest($4::integer[]) AS quota) AS turn
+    CROSS JOIN LATERAL (
+        SELECT old.id FROM tasks AS old
+        WHERE old.integration_id = turn.integration_id
+            AND old.status = 0 AND old.id - 0 >= turn.first AND old.id <> ALL ($5::bigint[])
+        ORDER BY old.id - 0
+        LIMIT turn.quota
+        FOR NO KEY UPDATE SKIP LOCKED) AS picked))
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type ClaimTasksOfIntegrationsParams struct {
+	Step           int64   `json:"step"`
+	IntegrationIds []int64 `json:"integration_ids"`
+	Firsts         []int64 `json:"firsts"`
+	Quotas         []int32 `json:"quotas"`
+	Avoid          []int64 `json:"avoid"`
+}
+
+// As ClaimTasksByIntegration, of several integrations at once: of each up to its quota, from its own mark on.
+func (q *Queries) ClaimTasksOfIntegrations(ctx context.Context, arg ClaimTasksOfIntegrationsParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksOfIntegrations,
+		arg.Step,
+		arg.IntegrationIds,
+		arg.Firsts,
+		arg.Quotas,
+		arg.Avoid,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const failTasks = `-- name: FailTasks :many
+WITH held AS MATERIALIZED (
+    SELECT
+        unnest($1::bigint[]) AS id,
+        unnest($2::bigint[]) AS version,
+        unnest($3::text[]) AS reason,
+        unnest($4::bigint[]) AS retry_in_ms
+), ended AS (
+    UPDATE tasks
+    SET status = 3,
+        updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
+    FROM held
+    WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
+    RETURNING tasks.id
+), noted AS (
+    INSERT INTO task_failures AS known (task_id, failures, reason, failed_at, retry_at)
+    SELECT held.id, 1, held.reason, (extract(epoch FROM statement_timestamp()) * 1000)::bigint,
+        CASE WHEN held.retry_in_ms > 0
+            THEN (extract(epoch FROM statement_timestamp()) * 1000)::bigint + held.retry_in_ms END
+    FROM held JOIN ended USING (id)
+    ON CONFLICT (task_id) DO UPDATE SET
+        failures = known.failures + 1,
+        reason = excluded.reason,
+        failed_at = excluded.failed_at,
+        retry_at = excluded.retry_at
+)
+SELECT ended.id FROM ended
+`
+
+// FinishTasks for tasks that failed, each with its reason and the time after which it is due again: 0 is never. In
+// the same statement, so that no reason is kept of a lease that was lost.
+func (q *Queries) FailTasks(ctx context.Context, ids []int64, versions []int64, reasons []string, retryInMs []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, failTasks,
+		ids,
+		versions,
+		reasons,
+		retryInMs,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -295,13 +546,33 @@ func (q *Queries) ListHeld(ctx context.Context, ids []int64, versions []int64) (
 const listPendingIDs = `-- name: ListPendingIDs :many
 SELECT id FROM tasks
 WHERE status = 0 AND id >= $1 AND id <> ALL ($2::bigint[])
+    AND ($3::bigint IS NULL OR integration_id = $3)
+    AND ($4::bigint IS NULL OR client_id = $4)
+    AND ($5::bigint IS NULL OR template_id = $5)
 ORDER BY id
-LIMIT $3::integer
+LIMIT $6::integer
 `
 
-// What ClaimTasks would take, without taking it. idx_tasks_pending.
-func (q *Queries) ListPendingIDs(ctx context.Context, first int64, avoid []int64, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, listPendingIDs, first, avoid, maxRows)
+type ListPendingIDsParams struct {
+	First         int64       `json:"first"`
+	Avoid         []int64     `json:"avoid"`
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+	MaxRows       int32       `json:"max_rows"`
+}
+
+// What a claim would take, without taking it, of all tasks or of one owner: for a claim that failed, so that no index
+// is its own. idx_tasks_pending, past the tasks of other owners.
+func (q *Queries) ListPendingIDs(ctx context.Context, arg ListPendingIDsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listPendingIDs,
+		arg.First,
+		arg.Avoid,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -320,44 +591,34 @@ func (q *Queries) ListPendingIDs(ctx context.Context, first int64, avoid []int64
 	return items, nil
 }
 
-const listPendingIDsByBatch = `-- name: ListPendingIDsByBatch :many
-SELECT id FROM tasks
-WHERE integration_id = $1 AND client_id = $2 AND template_id = $3
-    AND status = 0 AND id + 0 >= $4::bigint AND id <> ALL ($5::bigint[])
-ORDER BY id + 0
-LIMIT $6::integer
+const listPendingIntegrations = `-- name: ListPendingIntegrations :many
+WITH RECURSIVE queue AS (
+    (SELECT integration_id FROM tasks WHERE status = 0 ORDER BY integration_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT next.integration_id FROM tasks AS next
+        WHERE next.status = 0 AND next.integration_id > queue.integration_id
+        ORDER BY next.integration_id LIMIT 1)
+    FROM queue WHERE queue.integration_id IS NOT NULL
+)
+SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT $1::integer
 `
 
-type ListPendingIDsByBatchParams struct {
-	IntegrationID int64   `json:"integration_id"`
-	ClientID      int64   `json:"client_id"`
-	TemplateID    int64   `json:"template_id"`
-	First         int64   `json:"first"`
-	Avoid         []int64 `json:"avoid"`
-	MaxRows       int32   `json:"max_rows"`
-}
-
-// What ClaimBatch would take, without taking it. idx_tasks_pending_batch.
-func (q *Queries) ListPendingIDsByBatch(ctx context.Context, arg ListPendingIDsByBatchParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, listPendingIDsByBatch,
-		arg.IntegrationID,
-		arg.ClientID,
-		arg.TemplateID,
-		arg.First,
-		arg.Avoid,
-		arg.MaxRows,
-	)
+// The integrations that have pending tasks, each found by one step through idx_tasks_pending_integration (a loose index
+// scan, as the PostgreSQL wiki has it), however many tasks it has.
+func (q *Queries) ListPendingIntegrations(ctx context.Context, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listPendingIntegrations, maxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	items := []int64{}
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var integration_id int64
+		if err := rows.Scan(&integration_id); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, integration_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -425,7 +686,60 @@ func (q *Queries) RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]i
 	return items, nil
 }
 
+const retryDueTasks = `-- name: RetryDueTasks :many
+WITH due AS MATERIALIZED (
+    SELECT old.id, old.status
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+        AND ($1::bigint IS NULL OR old.integration_id = $1)
+        AND ($2::bigint IS NULL OR old.client_id = $2)
+        AND ($3::bigint IS NULL OR old.template_id = $3)
+    ORDER BY known.retry_at
+    LIMIT $4::integer
+    FOR NO KEY UPDATE SKIP LOCKED
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
+RETURNING id
+`
+
+// Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
+// the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
+// somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
+func (q *Queries) RetryDueTasks(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, retryDueTasks,
+		integrationID,
+		clientID,
+		templateID,
+		maxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const retryTasks = `-- name: RetryTasks :many
+WITH cleared AS (
+    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY ($1::bigint[]) AND retry_at IS NOT NULL
+)
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
@@ -433,7 +747,7 @@ WHERE id = ANY ($1::bigint[]) AND status + 0 = 3
 RETURNING id
 `
 
-// Failed tasks, back to pending. By primary key, as FinishTasks.
+// Failed tasks, back to pending, and no longer due by themselves. By primary key, as FinishTasks.
 func (q *Queries) RetryTasks(ctx context.Context, ids []int64) ([]int64, error) {
 	rows, err := q.db.Query(ctx, retryTasks, ids)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package gormtest runs the document's GORM program against tables that taskmigrate takes over and
-// keeps. It is a module of its own, so that no importer of the store ever sees GORM.
+// Package gormtest runs the GORM program of the table's document against tables that taskmigrate has taken
+// over and migrated. It is a module of its own, so that GORM never reaches a service that imports the store.
 package gormtest
 
 import (
@@ -27,28 +27,6 @@ type Task struct {
 	UpdatedAt     int64  `gorm:"column:updated_at;autoUpdateTime"`
 }
 
-// ddl is the document's, which lacks idx_task.
-var ddl = []string{
-	`CREATE TABLE tasks (
-    id BIGSERIAL PRIMARY KEY,
-    integration_id BIGINT NOT NULL,
-    user_id BIGINT NOT NULL,
-    client_id BIGINT NOT NULL,
-    account_id BIGINT NOT NULL,
-    template_id BIGINT NOT NULL,
-    argument TEXT NOT NULL,
-    status INTEGER NOT NULL DEFAULT 0,
-    created_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint,
-    updated_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint
-)`,
-	`CREATE INDEX idx_integration_id ON tasks (integration_id)`,
-	`CREATE INDEX idx_user_id ON tasks (user_id)`,
-	`CREATE INDEX idx_client_id ON tasks (client_id)`,
-	`CREATE INDEX idx_account_id ON tasks (account_id)`,
-	`CREATE INDEX idx_template_id ON tasks (template_id)`,
-	`CREATE INDEX idx_status ON tasks (status)`,
-}
-
 // open connects GORM as a service would.
 func open(t *testing.T, url string) *gorm.DB {
 	t.Helper()
@@ -71,7 +49,7 @@ func autoMigrate(t *testing.T, url string) {
 	}
 }
 
-// migrator is taskmigrate on that database.
+// migrator returns what taskmigrate would use on that database.
 func migrator(t *testing.T, url string) *migrate.Migrator {
 	t.Helper()
 	m, err := migrate.New(url, migrate.Defaults())
@@ -81,8 +59,9 @@ func migrator(t *testing.T, url string) *migrate.Migrator {
 	return m
 }
 
-// column reads one column of all tasks in order of id, as text.
+// column returns the values of an expression for all tasks in the order of their ids, separated by commas.
 func column(t *testing.T, url, expression string) string {
 	t.Helper()
-	return dbtest.Value[string](t, url, `SELECT coalesce(string_agg((`+expression+`)::text, ',' ORDER BY id), '') FROM tasks`)
+	return dbtest.Value[string](t, url,
+		`SELECT coalesce(string_agg((`+expression+`)::text, ',' ORDER BY id), '') FROM tasks`)
 }

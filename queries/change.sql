@@ -1,9 +1,11 @@
 -- name: DeleteTask :one
--- By primary key, and its key by idx_task_keys_task_id. Says how many tasks that were.
+-- By primary key, its key by idx_task_keys_task_id, and its failures. Says how many tasks that were.
 WITH gone AS (
     DELETE FROM tasks WHERE id = @id RETURNING id
 ), keys AS (
     DELETE FROM task_keys WHERE task_id = @id
+), failures AS (
+    DELETE FROM task_failures WHERE task_id = @id
 )
 SELECT count(*) FROM gone;
 

@@ -75,6 +75,10 @@ SELECT * FROM tasks WHERE id = @id;
 -- By the primary key of task_keys, then of tasks.
 SELECT tasks.* FROM task_keys JOIN tasks ON tasks.id = task_keys.task_id WHERE task_keys.key = @key;
 
+-- name: ListFailures :many
+-- By primary key.
+SELECT * FROM task_failures WHERE task_id = ANY (@ids::bigint[]);
+
 -- name: ListPending :many
 -- idx_tasks_pending, read backwards: a page costs its rows. The literal lets the planner use it.
 SELECT * FROM tasks
@@ -84,7 +88,7 @@ LIMIT @max_rows::integer;
 
 -- name: ListPendingByBatch :many
 -- idx_tasks_pending_batch, read backwards: independent of the batch's finished tasks and of other batches.
--- The literal lets the planner use it, and id + 0 leaves it no other: see ClaimBatch.
+-- The literal lets the planner use it, and id + 0 leaves it no other: see ClaimTasksByBatch.
 SELECT * FROM tasks
 WHERE integration_id = @integration_id AND client_id = @client_id AND template_id = @template_id
     AND status = 0 AND id + 0 <= @last::bigint

@@ -1,6 +1,7 @@
 -- name: DeleteFinished :one
 -- Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement is short
--- however many rows there are; with them the keys of the slice that have no task any more. A row that somebody
+-- however many rows there are; with them the keys of the slice that have no task any more, and the failures of
+-- tasks that are gone or were completed in the end. A row that somebody
 -- has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
 -- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock.
 WITH picked AS MATERIALIZED (
@@ -17,6 +18,11 @@ WITH picked AS MATERIALIZED (
     WHERE held.task_id BETWEEN @first AND @last
         AND (held.task_id IN (SELECT gone.id FROM gone)
              OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+), failures AS (
+    DELETE FROM task_failures AS known
+    WHERE known.task_id BETWEEN @first AND @last
+        AND (known.task_id IN (SELECT gone.id FROM gone)
+             OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2))
 )
 SELECT
     (SELECT count(*) FROM picked) AS picked,
@@ -55,11 +61,17 @@ FROM tasks;
 
 -- name: NextSlice :one
 -- The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would
--- delete, and how many keys of that part have no task.
+-- delete, and whether that part has rows of side tables to delete.
 SELECT slice.*, (
-    SELECT count(*) FROM task_keys AS held
-    WHERE held.task_id BETWEEN @first AND slice.last
-        AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)) AS orphans
+    EXISTS (
+        SELECT FROM task_keys AS held
+        WHERE held.task_id BETWEEN @first AND slice.last
+            AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+    OR EXISTS (
+        SELECT FROM task_failures AS known
+        WHERE known.task_id BETWEEN @first AND slice.last
+            AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2))
+    )::boolean AS orphans
 FROM (
     SELECT
         count(*) AS tasks,

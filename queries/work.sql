@@ -1,25 +1,10 @@
--- name: ClaimBatch :many
--- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
--- the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE @step::bigint END)
-WHERE id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
-    ORDER BY old.id + 0
-    LIMIT @max_rows::integer
-    FOR NO KEY UPDATE SKIP LOCKED))
-RETURNING *;
-
 -- name: ClaimPendingIDs :many
 -- ClaimTasks for the ids that ListPendingIDs gave. By primary key.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE @step::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.id = ANY (@ids::bigint[]) AND old.status = 0
@@ -44,7 +29,8 @@ RETURNING *;
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1 ELSE @step::bigint END)
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.status = 0 AND old.id >= @first AND old.id <> ALL (@avoid::bigint[])
@@ -52,6 +38,107 @@ WHERE id = ANY (ARRAY(
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING *;
+
+-- name: ClaimTasksByBatch :many
+-- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
+-- the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
+        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id + 0
+    LIMIT @max_rows::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING *;
+
+-- name: ClaimTasksByIntegration :many
+-- As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0.
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.integration_id = @integration_id
+        AND old.status = 0 AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id - 0
+    LIMIT @max_rows::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING *;
+
+-- name: ClaimTasksByTemplate :many
+-- As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1.
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.template_id = @template_id
+        AND old.status = 0 AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+    ORDER BY old.id * 1
+    LIMIT @max_rows::integer
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING *;
+
+-- name: ClaimTasksOfIntegrations :many
+-- As ClaimTasksByIntegration, of several integrations at once: of each up to its quota, from its own mark on.
+UPDATE tasks
+SET status = 1,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
+        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
+            ELSE @step::bigint END)
+WHERE id = ANY (ARRAY(
+    SELECT picked.id
+    FROM (SELECT
+        unnest(@integration_ids::bigint[]) AS integration_id,
+        unnest(@firsts::bigint[]) AS first,
+        unnest(@quotas::integer[]) AS quota) AS turn
+    CROSS JOIN LATERAL (
+        SELECT old.id FROM tasks AS old
+        WHERE old.integration_id = turn.integration_id
+            AND old.status = 0 AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
+        ORDER BY old.id - 0
+        LIMIT turn.quota
+        FOR NO KEY UPDATE SKIP LOCKED) AS picked))
+RETURNING *;
+
+-- name: FailTasks :many
+-- FinishTasks for tasks that failed, each with its reason and the time after which it is due again: 0 is never. In
+-- the same statement, so that no reason is kept of a lease that was lost.
+WITH held AS MATERIALIZED (
+    SELECT
+        unnest(@ids::bigint[]) AS id,
+        unnest(@versions::bigint[]) AS version,
+        unnest(@reasons::text[]) AS reason,
+        unnest(@retry_in_ms::bigint[]) AS retry_in_ms
+), ended AS (
+    UPDATE tasks
+    SET status = 3,
+        updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
+    FROM held
+    WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
+    RETURNING tasks.id
+), noted AS (
+    INSERT INTO task_failures AS known (task_id, failures, reason, failed_at, retry_at)
+    SELECT held.id, 1, held.reason, (extract(epoch FROM statement_timestamp()) * 1000)::bigint,
+        CASE WHEN held.retry_in_ms > 0
+            THEN (extract(epoch FROM statement_timestamp()) * 1000)::bigint + held.retry_in_ms END
+    FROM held JOIN ended USING (id)
+    ON CONFLICT (task_id) DO UPDATE SET
+        failures = known.failures + 1,
+        reason = excluded.reason,
+        failed_at = excluded.failed_at,
+        retry_at = excluded.retry_at
+)
+SELECT ended.id FROM ended;
 
 -- name: FinishTasks :many
 -- Ends the leases that are still alive: the row is in processing and has the version that its worker
@@ -93,19 +180,29 @@ JOIN (SELECT unnest(@ids::bigint[]) AS id, unnest(@versions::bigint[]) AS versio
 WHERE tasks.status + 0 = 1;
 
 -- name: ListPendingIDs :many
--- What ClaimTasks would take, without taking it. idx_tasks_pending.
+-- What a claim would take, without taking it, of all tasks or of one owner: for a claim that failed, so that no index
+-- is its own. idx_tasks_pending, past the tasks of other owners.
 SELECT id FROM tasks
 WHERE status = 0 AND id >= @first AND id <> ALL (@avoid::bigint[])
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
 ORDER BY id
 LIMIT @max_rows::integer;
 
--- name: ListPendingIDsByBatch :many
--- What ClaimBatch would take, without taking it. idx_tasks_pending_batch.
-SELECT id FROM tasks
-WHERE integration_id = @integration_id AND client_id = @client_id AND template_id = @template_id
-    AND status = 0 AND id + 0 >= @first::bigint AND id <> ALL (@avoid::bigint[])
-ORDER BY id + 0
-LIMIT @max_rows::integer;
+-- name: ListPendingIntegrations :many
+-- The integrations that have pending tasks, each found by one step through idx_tasks_pending_integration (a loose index
+-- scan, as the PostgreSQL wiki has it), however many tasks it has.
+WITH RECURSIVE queue AS (
+    (SELECT integration_id FROM tasks WHERE status = 0 ORDER BY integration_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT next.integration_id FROM tasks AS next
+        WHERE next.status = 0 AND next.integration_id > queue.integration_id
+        ORDER BY next.integration_id LIMIT 1)
+    FROM queue WHERE queue.integration_id IS NOT NULL
+)
+SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT @max_rows::integer;
 
 -- name: RequeueTasks :many
 -- Tasks in processing whose worker has been silent, oldest first, and that nobody has locked. idx_status finds the
@@ -128,8 +225,35 @@ WHERE id = ANY (ARRAY(
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id;
 
+-- name: RetryDueTasks :many
+-- Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
+-- the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
+-- somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
+WITH due AS MATERIALIZED (
+    SELECT old.id, old.status
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+        AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
+        AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
+        AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
+    ORDER BY known.retry_at
+    LIMIT @max_rows::integer
+    FOR NO KEY UPDATE SKIP LOCKED
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
+RETURNING id;
+
 -- name: RetryTasks :many
--- Failed tasks, back to pending. By primary key, as FinishTasks.
+-- Failed tasks, back to pending, and no longer due by themselves. By primary key, as FinishTasks.
+WITH cleared AS (
+    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (@ids::bigint[]) AND retry_at IS NOT NULL
+)
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)

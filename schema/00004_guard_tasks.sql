@@ -7,10 +7,10 @@
 -- milliseconds. Smaller numbers down to 100,000,000 are seconds, larger ones micro- or nanoseconds:
 -- these ranges mean the same years in each unit and do not overlap.
 --
--- What stays impossible to tell apart from honest use: a foreign write that raises updated_at in
--- milliseconds looks like a heartbeat by another worker and takes the lease, and one that raises it to
--- a time far ahead keeps the row from ever being silent; deleting a row and inserting it again with the
--- same values (GORM's Save) brings an old version back.
+-- Three things look like honest use, and pass. A foreign write that raises updated_at, in milliseconds,
+-- looks like a heartbeat by another worker: it takes the lease. If it raises updated_at far into the
+-- future, the row is never taken for silent. A row that is deleted and inserted again with the same
+-- values (GORM's Save does that) has an old version again.
 
 -- +goose Up
 -- +goose StatementBegin
@@ -60,7 +60,8 @@ BEGIN
     RETURN NEW;
 END $$;
 -- +goose StatementEnd
-COMMENT ON FUNCTION tasks_guard() IS 'Keeps tasks.created_at and tasks.updated_at in milliseconds, and updated_at rising, whoever writes.';
+COMMENT ON FUNCTION tasks_guard() IS
+    'Keeps tasks.created_at and tasks.updated_at in milliseconds, and updated_at rising, whoever writes.';
 
 CREATE TRIGGER tasks_guard_insert BEFORE INSERT ON tasks FOR EACH ROW
     WHEN ((NEW.created_at BETWEEN 100000000000 AND 99999999999999

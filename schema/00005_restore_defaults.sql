@@ -8,8 +8,8 @@ ALTER TABLE tasks
     ALTER COLUMN created_at SET DEFAULT (extract(epoch FROM now()) * 1000)::bigint,
     ALTER COLUMN updated_at SET DEFAULT (extract(epoch FROM now()) * 1000)::bigint;
 
--- An id that nothing assigns gets a sequence; one that belongs to no column is given to this one,
--- which is how pg_get_serial_sequence, and so the store's bulk insert, finds it.
+-- An id without a default gets a new sequence. If the sequence of its default belongs to no column, it is made to
+-- belong to id: pg_get_serial_sequence, and so the store, finds no other.
 -- +goose StatementBegin
 DO $$ -- lock: ACCESS EXCLUSIVE on tasks, only if id has no sequence of its own
 DECLARE

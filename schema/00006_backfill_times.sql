@@ -1,8 +1,8 @@
--- Rows from before the guard hold seconds, NULL, micro- or nanoseconds. Touching such a row makes the
--- guard's trigger convert it, so that the rule stands in one place.
+-- Rows from before the guard hold seconds, NULL, micro- or nanoseconds. An UPDATE that changes nothing
+-- lets the guard's trigger convert such a row, so the rule for it is written only once.
 --
--- Walks the primary key in slices of 1,000 rows and commits after each: no long transaction, no lock
--- but those of the rows in hand. Stopped anywhere, it starts again and finds less to do.
+-- It goes along the primary key in slices of 1,000 rows and commits after each slice. So no transaction is
+-- long, and only the rows of the slice are locked. It may be stopped anywhere and run again.
 
 -- +goose NO TRANSACTION
 -- +goose Up

@@ -1,7 +1,7 @@
--- Two constraints that hold for new rows at once and for old ones after the next migration:
--- NOT VALID reads no row. In a file of its own, since validating here would keep this file's
--- ACCESS EXCLUSIVE lock through the scan. tasks_not_null lets SET NOT NULL skip its scan and goes
--- when that is done.
+-- Two constraints, NOT VALID: adding them reads no row. From then on each insert has to satisfy them, and
+-- each update of any row, whatever it changes. The next migration reads the old rows and validates. Here it
+-- would do so under this file's ACCESS EXCLUSIVE lock. tasks_not_null lets SET NOT NULL skip its scan, and
+-- is dropped after that.
 
 -- +goose Up
 ALTER TABLE tasks

@@ -1,5 +1,5 @@
--- Reads the table once under SHARE UPDATE EXCLUSIVE: reads and writes go on. Should rows break a
--- constraint, the error names the first twenty of them; nothing is changed.
+-- Reads the table once under SHARE UPDATE EXCLUSIVE: reads and writes go on. If rows break a constraint,
+-- the error names the first twenty of them, and nothing is changed.
 
 -- +goose Up
 -- +goose StatementBegin
@@ -18,7 +18,8 @@ EXCEPTION WHEN check_violation THEN
                AND account_id IS NOT NULL AND template_id IS NOT NULL AND argument IS NOT NULL
                AND created_at IS NOT NULL AND updated_at IS NOT NULL) IS NOT TRUE
         ORDER BY id LIMIT 20);
-    RAISE EXCEPTION 'tasks has rows with NULL or with a status that is not 0, 1, 2 or 3: ids %', array_to_string(broken, ', ')
+    RAISE EXCEPTION 'tasks has rows with NULL or with a status that is not 0, 1, 2 or 3: ids %',
+        array_to_string(broken, ', ')
         USING ERRCODE = 'check_violation',
               DETAIL = 'At most the first twenty ids are shown. No row was changed.',
               HINT = 'Correct or delete these rows, then run the migration again.';

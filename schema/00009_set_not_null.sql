@@ -1,7 +1,7 @@
--- PostgreSQL takes the validated tasks_not_null as proof, so this reads no row. ACCESS EXCLUSIVE for a
--- moment.
+-- The validated tasks_not_null proves to PostgreSQL that there is no NULL, so this reads no row. It holds
+-- ACCESS EXCLUSIVE for a moment.
 --
--- The scan that squawk warns of is the one that is skipped:
+-- squawk warns of a scan. It is the one that is skipped:
 -- squawk-ignore-file adding-not-nullable-field
 
 -- +goose Up

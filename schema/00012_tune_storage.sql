@@ -1,7 +1,7 @@
 -- A task is rewritten several times in its life. Room in each page (fillfactor) lets a heartbeat be a
--- HOT update, which writes no index; autovacuum comes by rows changed and not by a share of a table
--- that mostly holds finished tasks. SHARE UPDATE EXCLUSIVE: reads and writes go on, and rows that
--- exist stay where they are.
+-- HOT update, which writes no index. Autovacuum runs after a number of changed rows, hardly by a share of
+-- the table, which mostly holds finished tasks. SHARE UPDATE EXCLUSIVE: reads and writes go on, and no row
+-- is moved.
 
 -- +goose Up
 ALTER TABLE tasks SET (

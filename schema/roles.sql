@@ -1,4 +1,4 @@
--- Rights for services, for migrations and for looking on. Not a migration: a superuser, or the owner of the
+-- Rights for services, for migrations and for monitoring. Not a migration: a superuser, or the owner of the
 -- database who may create roles, runs it by psql, before the first `taskmigrate up` (so that the new table gets
 -- its owner) and again after it (so that the table gets its grants). It can be repeated at any time.
 --
@@ -42,18 +42,20 @@ BEGIN
             USING HINT = format('Unless others need that: REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     END IF;
 
-    -- Whom a migration waits for, and who holds the oldest snapshot: without it other users' queries are hidden.
+    -- It shows whom a migration waits for, and who holds the oldest snapshot, also of other users.
     BEGIN
         GRANT pg_read_all_stats TO tasks_migrate, tasks_read;
     EXCEPTION WHEN insufficient_privilege THEN
-        RAISE NOTICE 'pg_read_all_stats is not yours to grant: the queries of other users stay hidden from tasks_migrate and tasks_read';
+        RAISE NOTICE 'you may not grant pg_read_all_stats, so % and % do not see the queries of other users',
+            'tasks_migrate', 'tasks_read';
     END;
 END $$;
 
 -- What exists of the table. Privileges that were granted by hand go.
 DO $$
 DECLARE
-    ids text := CASE WHEN to_regclass('tasks') IS NOT NULL THEN pg_get_serial_sequence('tasks', 'id') END;
+    ids  text := CASE WHEN to_regclass('tasks') IS NOT NULL THEN pg_get_serial_sequence('tasks', 'id') END;
+    side text;
 BEGIN
     SET LOCAL lock_timeout = '5s';
     IF to_regclass('tasks') IS NOT NULL THEN
@@ -64,12 +66,14 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO tasks_service;
         GRANT SELECT ON tasks TO tasks_read;
     END IF;
-    IF to_regclass('task_keys') IS NOT NULL THEN
-        ALTER TABLE task_keys OWNER TO tasks_migrate;
-        REVOKE ALL ON task_keys FROM tasks_service, tasks_read;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO tasks_service;
-        GRANT SELECT ON task_keys TO tasks_read;
-    END IF;
+    FOREACH side IN ARRAY ARRAY['task_keys', 'task_failures'] LOOP
+        IF to_regclass(side) IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE %s OWNER TO tasks_migrate', side);
+            EXECUTE format('REVOKE ALL ON %s FROM tasks_service, tasks_read', side);
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO tasks_service', side);
+            EXECUTE format('GRANT SELECT ON %s TO tasks_read', side);
+        END IF;
+    END LOOP;
     IF ids IS NOT NULL THEN
         EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM tasks_service, tasks_read', ids);
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO tasks_service', ids); -- nextval, not setval

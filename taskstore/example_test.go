@@ -129,7 +129,7 @@ func ExampleStore_Claim() {
 		{IntegrationID: 50, ClientID: 51, TemplateID: 52, Argument: "b"},
 	}))
 
-	tasks := must(store.ClaimBatch(ctx, batch, 10)) // Claim takes from all batches
+	tasks := must(store.ClaimBy(ctx, taskstore.ByBatch(batch), 10)) // Claim takes from all batches
 	for _, t := range tasks {
 		fmt.Println(t.Argument, t.Status)
 	}
@@ -152,13 +152,13 @@ func ExampleStore_Claim() {
 func ExampleStore_RequeueStale() {
 	batch := taskstore.Batch{IntegrationID: 60, ClientID: 61, TemplateID: 62}
 	must(store.Create(ctx, taskstore.NewTask{IntegrationID: 60, ClientID: 61, TemplateID: 62, Argument: "a"}))
-	dead := must(store.ClaimBatch(ctx, batch, 1)) // by a worker that dies
+	dead := must(store.ClaimBy(ctx, taskstore.ByBatch(batch), 1)) // by a worker that dies
 
 	// A minute in place of a millisecond leaves workers alone that were silent for less.
 	for len(must(store.RequeueStale(ctx, taskstore.ByBatch(batch), time.Millisecond, 1000))) == 0 {
 	}
 
-	again := must(store.ClaimBatch(ctx, batch, 1))
+	again := must(store.ClaimBy(ctx, taskstore.ByBatch(batch), 1))
 	fmt.Println(again[0].ID == dead[0].ID, errors.Is(store.Complete(ctx, dead...), taskstore.ErrConflict))
 	// Output: true true
 }

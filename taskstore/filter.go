@@ -87,8 +87,9 @@ func (f Filter) owners() (integrationID, clientID, templateID pgtype.Int8) {
 		return integrationID, clientID, id(f.id)
 	case batch:
 		return id(f.batch.IntegrationID), id(f.batch.ClientID), id(f.batch.TemplateID)
+	default:
+		return integrationID, clientID, templateID
 	}
-	return integrationID, clientID, templateID
 }
 
 // skewed reports whether the plan of f's query depends on its values, which may select anything from a

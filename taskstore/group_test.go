@@ -23,10 +23,10 @@ type trip struct {
 // rig is a group whose statements take the time that the test says, and tell what they carried.
 type rig struct {
 	*group
-	mu      sync.Mutex
-	alone   int
-	shared  [][]NewTask
-	fly     func(ts []NewTask) trip
+	mu     sync.Mutex
+	alone  int
+	shared [][]NewTask
+	fly    func(ts []NewTask) trip
 }
 
 func newRig(fly func(ts []NewTask) trip) *rig {

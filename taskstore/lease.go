@@ -55,6 +55,18 @@ func (l leases) without(done map[int64]Millis) leases {
 	return left
 }
 
+// lost returns the ids of the tasks whose lease was not alive, given those whose was.
+func (l leases) lost(done []int64) []int64 {
+	slices.Sort(done)
+	lost := slices.Clone(l.late)
+	for _, id := range l.ids {
+		if _, ok := slices.BinarySearch(done, id); !ok {
+			lost = append(lost, id)
+		}
+	}
+	return lost
+}
+
 // ahead remembers versions that lie ahead of the database's clock, and since when they have been the same by the
 // clock of this program.
 type ahead struct {

@@ -32,6 +32,8 @@ type span struct {
 	at     int64 // start here
 	lagged int64 // where to look again if that comes back short
 	bottom bool  // at is the bottom
+	newest int64 // the newest id before a claim from the bottom
+	quiet  bool  // nothing at or below newest is still to commit
 	gen    uint64
 }
 

@@ -39,6 +39,7 @@ type Store struct {
 	log      *slog.Logger
 	creates  *group        // nil: no Create shares a statement
 	marks    *marks        // where pending tasks begin
+	ring     *ring         // integrations in turn
 	poison   *poison       // tasks that cannot be claimed
 	ahead    *ahead        // tasks that never seem silent
 	swept    *atomic.Int64 // the id at which DeleteFinished goes on
@@ -78,7 +79,7 @@ func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
 	s := &Store{
 		db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler),
-		marks: newMarks(), poison: newPoison(), ahead: newAhead(), swept: new(atomic.Int64),
+		marks: newMarks(), ring: new(ring), poison: newPoison(), ahead: newAhead(), swept: new(atomic.Int64),
 	}
 	s.swept.Store(bottom)
 	WithGroupCommit(isPlainPool(db))(s)
@@ -103,7 +104,8 @@ func isPlainPool(db DB) bool {
 		return false
 	}
 	c := pool.Config()
-	return c.BeforeAcquire == nil && c.PrepareConn == nil && c.AfterRelease == nil && c.ConnConfig.Tracer == nil
+	acquires := c.BeforeAcquire != nil || c.PrepareConn != nil //nolint:staticcheck // pgx heeds the deprecated one, too
+	return !acquires && c.AfterRelease == nil && c.ConnConfig.Tracer == nil
 }
 
 // inTransaction reports whether the caller commits: by a pgx.Tx, or by a BEGIN that it sent by hand.

@@ -82,7 +82,7 @@ func (p pass) sweep(first, last, limit int64) (n, next int64, err error) {
 			return n, first, err
 		}
 		upTo := min(slice.Last, last)
-		if slice.Finished+slice.Orphans > 0 {
+		if slice.Finished > 0 || slice.Orphans {
 			want := min(limit-n, sliceRows)
 			gone, err := p.remove(first, upTo, int(want))
 			if err != nil {

@@ -1,6 +1,7 @@
 package taskstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -108,12 +109,7 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 	held := leasesOf(tasks)
 	done, err := s.end(ctx, to, held)
 	if err == nil {
-		slices.Sort(done)
-		lost := slices.DeleteFunc(held.ids, func(id int64) bool {
-			_, ok := slices.BinarySearch(done, id)
-			return ok
-		})
-		err = conflict(append(lost, held.late...))
+		err = conflict(held.lost(done))
 	}
 	if len(tasks) == 1 {
 		return done, fail(err, "%s task %d", op, tasks[0].ID)
@@ -136,12 +132,9 @@ func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
 // A task whose version lies ahead of the clock never seems silent. The Store remembers such versions, and requeues
 // a task whose version is still the same silentFor later: call it from a program that goes on running.
 func (s *Store) RequeueStale(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]int64, error) {
-	err := checkBatch("limit", limit)
+	err := cmp.Or(checkBatch("limit", limit), f.checkQueue())
 	if err == nil && silentFor < time.Millisecond {
 		err = invalid("silentFor %v is less than a millisecond", silentFor)
-	}
-	if err == nil {
-		err = f.checkQueue()
 	}
 	if err != nil {
 		return nil, fail(err, "requeue stale tasks")
@@ -159,7 +152,7 @@ func (s *Store) RequeueStale(ctx context.Context, f Filter, silentFor time.Durat
 
 func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]int64, error) {
 	arg := dbgen.RequeueTasksParams{
-		SilentForMs: int64((silentFor-1)/time.Millisecond) + 1,
+		SilentForMs: wholeMillis(silentFor),
 		MaxRows:     int32(limit),
 	}
 	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()

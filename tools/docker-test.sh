@@ -3,12 +3,12 @@
 #
 #   tools/docker-test.sh [--install] [ARGUMENT OF GO TEST...]     default: the packages below
 #
-# Where an engine answers, it is used, with the image that TASKSTORE_TEST_POSTGRES_IMAGE names, else a
-# postgres image that it has, else one that it pulls. Where none answers, root on Debian or Ubuntu gets a
-# private one: dockerd in namespaces of its own and on a memory file system, so that the end of this
-# script takes processes, network, firewall rules and containers with it, however it ends. Its image is
-# the distribution's own PostgreSQL, made once by debootstrap and kept in a cache outside the
-# repository. --install lets the script install what that needs.
+# If an engine answers, the script uses it, with the image that TASKSTORE_TEST_POSTGRES_IMAGE names, else a
+# postgres image that the engine has, else one that it pulls. If none answers, root on Debian or Ubuntu gets a
+# private one: a dockerd in namespaces of its own, on a memory file system. However the script ends, its
+# processes, network, firewall rules and containers end with it. Its image is the distribution's own
+# PostgreSQL, made once by debootstrap and kept in a cache outside the repository. --install lets the script
+# install what that needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,10 +24,11 @@ case ${1-} in
 --install) install=true && shift ;;
 --inside) inside=true && shift ;; # this script's call of itself in the namespaces
 esac
-[ $# -gt 0 ] || set -- ./internal/pgserver ./internal/storetest ./taskstoretest ./cmd/taskmigrate
+[ $# -gt 0 ] || set -- ./internal/pgserver ./taskstoretest ./internal/storetest/work ./cmd/taskmigrate
 
 suite() {
-    echo "docker-test: engine $(docker version --format '{{.Server.Version}}'), image ${TASKSTORE_TEST_POSTGRES_IMAGE:-chosen by the tests}"
+    echo "docker-test: engine $(docker version --format '{{.Server.Version}}')," \
+        "image ${TASKSTORE_TEST_POSTGRES_IMAGE:-chosen by the tests}"
     TASKSTORE_TEST_POSTGRES=docker go test -count=1 "$@"
 }
 
@@ -106,13 +107,15 @@ if $inside; then
 fi
 
 if docker version >/dev/null 2>&1; then
-    image=${TASKSTORE_TEST_POSTGRES_IMAGE:-$(docker image ls --filter 'reference=postgres:*' --format '{{.Repository}}:{{.Tag}}' | head -n 1)}
+    here=$(docker image ls --filter 'reference=postgres:*' --format '{{.Repository}}:{{.Tag}}' | head -n 1)
+    image=${TASKSTORE_TEST_POSTGRES_IMAGE:-$here}
     [ -z "$image" ] || export TASKSTORE_TEST_POSTGRES_IMAGE=$image
     suite "$@"
     exit
 fi
 
-[ -z "${TASKSTORE_TEST_POSTGRES_IMAGE-}" ] || die "no Docker engine answers that could run $TASKSTORE_TEST_POSTGRES_IMAGE"
+[ -z "${TASKSTORE_TEST_POSTGRES_IMAGE-}" ] ||
+    die "no Docker engine answers, so nothing can run $TASKSTORE_TEST_POSTGRES_IMAGE"
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     die "no Docker engine answers; start one, or run this as root on Debian or Ubuntu"
 fi
@@ -128,7 +131,8 @@ fi
 
 # shellcheck disable=SC1091 # the system's own
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-export rootfs=/var/cache/taskstore-postgres/docker-$codename.tar TASKSTORE_TEST_POSTGRES_IMAGE=taskstore-test-postgres:$codename
+export rootfs=/var/cache/taskstore-postgres/docker-$codename.tar
+export TASKSTORE_TEST_POSTGRES_IMAGE=taskstore-test-postgres:$codename
 [ -s "$rootfs" ] || make_rootfs "$codename"
 go list -deps -test "$@" >/dev/null # fetches the modules
 exec unshare --mount --net --pid --fork --kill-child --mount-proc "$0" --inside "$@"

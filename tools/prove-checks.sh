@@ -12,7 +12,8 @@ failed=0
 expect() {
     local words=$1 target=$2 copy="$scratch/copy" out
     rm -rf "$copy" && mkdir "$copy"
-    git -C "$root" ls-files -z --cached --others --exclude-standard | tar -C "$root" --null --ignore-failed-read -cT - | tar -C "$copy" -x
+    git -C "$root" ls-files -z --cached --others --exclude-standard |
+        tar -C "$root" --null --ignore-failed-read -cT - | tar -C "$copy" -x
     (cd "$copy" && bash -eu) || { echo "BROKEN  the plant for '$words' does not apply"; failed=1; return; }
     if out=$(cd "$copy" && make "$target" 2>&1); then
         echo "GREEN   make $target did not see: $words"; failed=1
@@ -24,13 +25,17 @@ expect() {
 }
 
 # query NAME KIND SQL: adds a query.
-query='query() { printf -- "\n-- name: %s :%s\n%s\n" "$1" "$2" "$3" > queries/planted.sql; go tool -modfile=tools/go.mod sqlc generate; }'
+query='query() {
+    printf -- "\n-- name: %s :%s\n%s\n" "$1" "$2" "$3" > queries/planted.sql
+    go tool -modfile=tools/go.mod sqlc generate
+}'
 
 expect change-needs-where verify <<<"$query; query Planted exec 'DELETE FROM tasks;'"
 expect list-needs-bound verify <<<"$query; query Planted many 'SELECT * FROM tasks WHERE user_id = @u ORDER BY id;'"
 expect no-offset verify <<<"$query; query Planted many 'SELECT * FROM tasks ORDER BY id LIMIT 10 OFFSET @skip::int;'"
 expect update-raises-version verify <<<"$query; query Planted exec 'UPDATE tasks SET argument = @a WHERE id = @id;'"
-expect pending-is-literal verify <<<"$query; query ClaimPlanted many 'SELECT * FROM tasks WHERE status = @st ORDER BY id LIMIT 10;'"
+expect pending-is-literal verify <<<"$query
+query ClaimPlanted many 'SELECT * FROM tasks WHERE status = @st ORDER BY id LIMIT 10;'"
 expect 'dbgen/read.sql.go' verify <<'EOT' # stale generated code
 sed -i 's/ORDER BY id DESC/ORDER BY id/' queries/read.sql
 EOT
@@ -38,18 +43,37 @@ expect 'require-concurrent-index-creation' lint-sql <<'EOT'
 printf -- '-- +goose Up\nCREATE INDEX planted ON tasks (argument);\n-- +goose Down\n' > schema/00099_planted.sql
 EOT
 expect 'constraint-missing-not-valid' lint-sql <<'EOT'
-printf -- '-- +goose Up\nALTER TABLE tasks ADD CONSTRAINT c CHECK (id > 0) NOT VALID;\nALTER TABLE tasks VALIDATE CONSTRAINT c;\n-- +goose Down\n' > schema/00099_planted.sql
+cat > schema/00099_planted.sql <<'SQL'
+-- +goose Up
+ALTER TABLE tasks ADD CONSTRAINT c CHECK (id > 0) NOT VALID;
+ALTER TABLE tasks VALIDATE CONSTRAINT c;
+-- +goose Down
+SQL
 EOT
 expect 'ban-drop-column' lint-sql <<'EOT'
 printf -- '-- +goose Up\nALTER TABLE tasks DROP COLUMN argument;\n-- +goose Down\n' > schema/00099_planted.sql
 EOT
-expect 'guard against an invalid leftover' lint-sql <<'EOT'
-printf -- '-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY IF NOT EXISTS planted ON tasks (argument);\n-- +goose Down\n' > schema/00099_planted.sql
+expect 'the two blocks around the builds are not those' lint-sql <<'EOT'
+cat > schema/00099_planted.sql <<'SQL'
+-- +goose NO TRANSACTION
+-- +goose Up
+CREATE INDEX CONCURRENTLY IF NOT EXISTS planted ON tasks (argument);
+-- +goose Down
+SQL
+EOT
+expect 'blocks want different indexes' lint-sql <<'EOT'
+sed -i "0,/('idx_status', /s/btree/hash/" schema/00010_restore_indexes.sql
+EOT
+expect 'IF NOT EXISTS idx_status does not follow on DROP' lint-sql <<'EOT'
+sed -i '/^DROP INDEX CONCURRENTLY IF EXISTS idx_status_invalid/d' schema/00010_restore_indexes.sql
+EOT
+expect 'do not name idx_task_too' lint-sql <<'EOT'
+sed -i 's/EXISTS idx_task\(_invalid\)\?\b/EXISTS idx_task_too\1/' schema/00003_add_idx_task.sql
 EOT
 expect 'plans.md' plans-check <<'EOT' # a stale plan book
 sed -i 's/Index Scan/Seq Scan/' docs/plans.md
 EOT
 expect 'idx_tasks_pending' plans-check <<'EOT' # a dropped index
-printf '\nDROP INDEX idx_tasks_pending;\n' > up && sed -i '/^-- +goose Down/e cat up' schema/00012_tune_storage.sql && rm up
+sed -i 's/^-- +goose Down/DROP INDEX idx_tasks_pending;\n&/' schema/00012_tune_storage.sql
 EOT
 exit "$failed"

@@ -77,11 +77,12 @@ func TestUpGoesOnAfterSIGKILL(t *testing.T) {
 		t.Run(fmt.Sprint("kill ", n), func(t *testing.T) {
 			t.Parallel()
 			url := dbtest.Clone(t, original)
-			moment, cancel := context.WithTimeout(t.Context(), rand.N(duration))
+			after := rand.N(duration)
+			moment, cancel := context.WithTimeout(t.Context(), after)
 			defer cancel()
 			cmd := exec.CommandContext(moment, binary, "up") // SIGKILL when the moment has come
 			cmd.Env = []string{"TASKMIGRATE_DATABASE_URL=" + url}
-			t.Log("the run ended with", cmd.Run())
+			t.Logf("SIGKILL after %v of the %v that a whole run took: the run ended with %v", after, duration, cmd.Run())
 			must(t, migrate.ExitDone, url, "up")
 			if got := must(t, migrate.ExitDone, url, "verify"); !strings.HasPrefix(got.stdout, "as it should be with ") {
 				t.Errorf("verify found %s", got.stdout)

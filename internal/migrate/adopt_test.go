@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -37,7 +38,7 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			dbtest.Exec(t, b.url, document...)
+			dbtest.Exec(t, b.url, document.DDL)
 			dbtest.Exec(t, b.url, test.shape...)
 			before := dbtest.Contents(t, b.url)
 			adoption, err := b.Adopt(t.Context(), true)
@@ -74,7 +75,7 @@ func TestAdoptWithoutATable(t *testing.T) {
 func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	dbtest.Exec(t, b.url, document...)
+	dbtest.Exec(t, b.url, document.DDL)
 	dbtest.Exec(t, b.url, insertTask,
 		`CREATE INDEX idx_task ON tasks (integration_id, client_id, template_id)`,
 		`ALTER INDEX idx_status RENAME TO ix_status`,
@@ -107,7 +108,7 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 func TestARowThatBreaksTheCheckIsNamedAndKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	dbtest.Exec(t, b.url, document...)
+	dbtest.Exec(t, b.url, document.DDL)
 	dbtest.Exec(t, b.url, insertTask, insertTask, insertTask, `UPDATE tasks SET status = 7 WHERE id IN (1, 3)`)
 	adoption, err := b.Adopt(t.Context(), true)
 	if err != nil {
@@ -136,7 +137,7 @@ func TestARowThatBreaksTheCheckIsNamedAndKept(t *testing.T) {
 func TestUpLeavesATableAloneThatSomebodyElseCreated(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	dbtest.Exec(t, b.url, document...)
+	dbtest.Exec(t, b.url, document.DDL)
 	before := dbtest.Contents(t, b.url)
 	_, err := b.Up(t.Context(), 0)
 	if failure := wantCode(t, err, ExitFailed); !strings.Contains(failure.Hint, "taskmigrate adopt") {

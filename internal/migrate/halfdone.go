@@ -12,8 +12,12 @@ const indexState = `
 SELECT coalesce(string_agg(indexrelid::text || CASE WHEN indisvalid THEN '' ELSE ' invalid' END, ', ' ORDER BY indexrelid), '')
 FROM pg_index WHERE indrelid = to_regclass('tasks')`
 
+// An index that somebody else is building is not valid either. A build holds this lock to its end.
 const invalidIndexes = `
-SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('tasks') AND NOT indisvalid)`
+SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('tasks') AND NOT indisvalid)
+    AND NOT EXISTS (
+        SELECT FROM pg_locks
+        WHERE relation = to_regclass('tasks') AND mode = 'ShareUpdateExclusiveLock' AND granted)`
 
 // halfDone tells whether the failed file has left traces. Where that cannot be seen, it says so.
 func (r *run) halfDone(ctx context.Context) bool {

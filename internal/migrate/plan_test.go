@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -23,7 +24,7 @@ func TestPlanListsExactlyWhatUpSends(t *testing.T) {
 				if !adopted {
 					continue
 				}
-				dbtest.Exec(t, b.url, document...)
+				dbtest.Exec(t, b.url, document.DDL)
 				dbtest.Exec(t, b.url, insertTask)
 				if _, err := b.Adopt(t.Context(), true); err != nil {
 					t.Fatal(err)
@@ -141,6 +142,8 @@ func TestPlanTellsTheLocksThatTheServerTakes(t *testing.T) {
 			got = whileBlocked(t, b.url, conn, witness, s.SQL)
 		case strings.Contains(s.Lock, "commit every"):
 			got = whileBlocked(t, b.url, conn, witness, s.SQL)
+		case strings.Contains(s.Lock, "once nobody else"): // it commits, too
+			got = whileBlockedBy(t, b.url, "LOCK TABLE tasks IN SHARE UPDATE EXCLUSIVE MODE", conn, witness, s.SQL)
 		case strings.HasPrefix(s.SQL, "DROP INDEX CONCURRENTLY"):
 			leftover := strings.TrimSuffix(strings.Fields(s.SQL)[5], ";")
 			send(t, conn, "CREATE INDEX "+leftover+" ON tasks (argument)")
@@ -169,8 +172,15 @@ func whileBlocked(t *testing.T, url string, conn, witness *pgx.Conn, sql string)
 	send(t, writer, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 		SELECT 1, 2, 3, 4, 5, '{}', 1721818960 WHERE NOT EXISTS (SELECT FROM tasks)`)
 	send(t, writer, "UPDATE tasks SET created_at = 1721818960")
-	send(t, writer, "BEGIN")
-	send(t, writer, "UPDATE tasks SET argument = ''")
+	return whileBlockedBy(t, url, "UPDATE tasks SET argument = ''", conn, witness, sql)
+}
+
+// whileBlockedBy does so against a statement of another transaction.
+func whileBlockedBy(t *testing.T, url, blocker string, conn, witness *pgx.Conn, sql string) int {
+	t.Helper()
+	other := dbtest.Connect(t, url)
+	send(t, other, "BEGIN")
+	send(t, other, blocker)
 	pid := conn.PgConn().PID()
 	done := make(chan error, 1)
 	go func() {
@@ -185,7 +195,7 @@ func whileBlocked(t *testing.T, url string, conn, witness *pgx.Conn, sql string)
 		return ""
 	})
 	lock := strongest(t, witness, pid)
-	send(t, writer, "ROLLBACK")
+	send(t, other, "ROLLBACK")
 	if err := <-done; err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}

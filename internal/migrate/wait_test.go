@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -17,7 +18,7 @@ import (
 func adopted(t *testing.T, change func(*Options)) *bundle {
 	t.Helper()
 	b := setupWith(t, dbtest.New(t), change)
-	dbtest.Exec(t, b.url, document...)
+	dbtest.Exec(t, b.url, document.DDL)
 	dbtest.Exec(t, b.url, `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 SELECT 1, 2, 3, 4, 5, '{}', 1721818960 FROM generate_series(1, 100)`)
@@ -97,6 +98,38 @@ func TestUpThatNeverGotItsLockLeavesNothingHalfDone(t *testing.T) {
 	release()
 	if dbtest.Contents(t, b.url) != before {
 		t.Error("something was left")
+	}
+	b.finish(t)
+}
+
+func TestUpWaitsForABuildBySomebodyElseAndGivesUp(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.IndexWait = time.Second })
+	if _, err := b.Up(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	release := b.open(t, pgx.ReadCommitted, `UPDATE tasks SET argument = '' WHERE id = 1`) // their build waits for it
+	defer release()
+	builder := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "builder"))
+	built := make(chan error, 1)
+	go func() {
+		_, err := builder.Exec(context.WithoutCancel(t.Context()),
+			`CREATE INDEX CONCURRENTLY idx_task ON tasks (integration_id, client_id, template_id)`)
+		built <- err
+	}()
+	dbtest.Eventually(t, func() string {
+		if !dbtest.Value[bool](t, b.url, `SELECT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid)`) {
+			return "no index is being built"
+		}
+		return ""
+	})
+	_, err := b.Up(t.Context(), 0)
+	if failure := wantCode(t, err, ExitLockWait); !strings.Contains(failure.Message, `application "builder"`) {
+		t.Errorf("%q does not name the builder", failure.Message)
+	}
+	release()
+	if err := <-built; err != nil {
+		t.Errorf("their build ended with %v", err)
 	}
 	b.finish(t)
 }

@@ -22,12 +22,18 @@ func program(t *testing.T, path string) {
 func TestInstalledPutsTheNewestVersionFirst(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	for _, dir := range []string{"deb/9.6", "deb/14", "deb/9", "deb/17", "brew/postgresql@9", "brew/postgresql@16", "brew/postgresql"} {
+	for _, dir := range []string{
+		"deb/9.6", "deb/14", "deb/9", "deb/17", "brew/postgresql@9", "brew/postgresql@16", "brew/postgresql",
+	} {
 		program(t, filepath.Join(root, dir, "bin", "initdb"))
 	}
-	got := installed([]string{filepath.Join(root, "deb/*/bin"), filepath.Join(root, "none/*/bin"), filepath.Join(root, "brew/postgresql*/bin")})
+	got := installed([]string{
+		filepath.Join(root, "deb/*/bin"), filepath.Join(root, "none/*/bin"), filepath.Join(root, "brew/postgresql*/bin"),
+	})
 	var want []string
-	for _, dir := range []string{"deb/17", "deb/14", "deb/9.6", "deb/9", "brew/postgresql@16", "brew/postgresql@9", "brew/postgresql"} {
+	for _, dir := range []string{
+		"deb/17", "deb/14", "deb/9.6", "deb/9", "brew/postgresql@16", "brew/postgresql@9", "brew/postgresql",
+	} {
 		want = append(want, filepath.Join(root, dir, "bin"))
 	}
 	if !slices.Equal(got, want) {

@@ -16,16 +16,16 @@ import (
 // CreateDatabase creates an empty database in UTF-8. drop removes it again, whoever is still
 // connected; a second call does nothing.
 func (s *Server) CreateDatabase(ctx context.Context) (url string, drop func() error, err error) {
-	// template1 may hold things, and sessions that forbid to copy it; and only template0 lets a server that
-	// was set up without an encoding make a database that has one.
+	// Not template1: it may have objects, and it cannot be copied while somebody is connected to it. And only
+	// template0 allows another encoding than the server was set up with.
 	return s.create(ctx, "TEMPLATE template0 ENCODING 'UTF8'")
 }
 
 // CloneDatabase creates a database as a copy of another one on the server, to which nobody may be
 // connected. drop is as for [Server.CreateDatabase].
 func (s *Server) CloneDatabase(ctx context.Context, template string) (url string, drop func() error, err error) {
-	// With the server's own strategy (from 15 on WAL_LOG): on a server that does not wait for the disk both take
-	// 20 ms for a migrated database, on one that does FILE_COPY takes up to twice as long as WAL_LOG.
+	// With the server's default strategy (from 15 on WAL_LOG). Where the server does not wait for the disk, both
+	// strategies take 20 ms for a migrated database. Where it does, FILE_COPY takes up to twice as long.
 	return s.create(ctx, "TEMPLATE "+quote(template))
 }
 
@@ -51,7 +51,7 @@ func (s *Server) dropDatabase(name string) error {
 	return nil
 }
 
-// databaseName is new each time, and tells when the database was made.
+// databaseName returns a new name each time. The name has the second in which it was made.
 func databaseName(now time.Time) string {
 	return fmt.Sprintf("taskstore_test_%d_%s", now.Unix(), strings.ToLower(rand.Text()))
 }
@@ -76,8 +76,8 @@ func (s *Server) DatabaseURL(name string) (string, error) {
 // maintainers bounds the connections that create and drop databases.
 const maintainers = 4
 
-// exec runs sql on the maintenance database, by one of a few connections that are kept: to make one takes about
-// as long as a database.
+// exec runs sql on the maintenance database. It keeps a few connections for that: opening one takes about as long
+// as creating a database.
 func (s *Server) exec(ctx context.Context, sql string) error {
 	s.once.Do(func() {
 		config, err := pgxpool.ParseConfig(s.URL)

@@ -15,11 +15,11 @@ import (
 	"github.com/ory/dockertest/v3/docker"
 )
 
-// containerLife is when, in seconds, the engine ends a container that escaped all other care.
+// containerLife is after how many seconds the engine ends a container that nothing else has ended.
 const containerLife = 12 * 60 * 60
 
-// startDocker runs the image in a container whose port is bound to the loopback of the engine's
-// machine alone, which therefore has to be this one.
+// startDocker runs the image in a container. Its port is open on the loopback address of the engine's machine
+// only, so the engine has to run on this machine.
 func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 	pool, err := dockertest.NewPool("")
 	if err == nil {
@@ -29,8 +29,8 @@ func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 		return nil, fmt.Errorf("docker engine: %w: %w", errNone, err)
 	}
 	if err := pull(ctx, pool, c.image); err != nil {
-		return nil, fmt.Errorf("docker image %s is not here and cannot be pulled; TASKSTORE_TEST_POSTGRES_IMAGE names another: %w",
-			c.image, err)
+		return nil, fmt.Errorf("docker image %s is not here and cannot be pulled; "+
+			"name another one in TASKSTORE_TEST_POSTGRES_IMAGE: %w", c.image, err)
 	}
 
 	name := "taskstore-postgres-" + rand.Text()
@@ -88,21 +88,21 @@ func pull(ctx context.Context, pool *dockertest.Pool, image string) error {
 		docker.AuthConfiguration{})
 }
 
-// tie makes the container end with this process: a shell in it reads from a pipe that only we hold,
-// and at its end stops the server. The engine then removes the container.
+// tie makes the container end with this process. A shell in the container reads from a pipe that only this process
+// holds open. When the pipe ends, the shell stops the server, and the engine removes the container.
 func tie(container *dockertest.Resource) (release func()) {
 	r, w := io.Pipe()
 	go func() {
-		// The image's entry script has no ear for signals until the server takes its place.
+		// The image's entry script ignores signals until the server replaces it: hence the loop.
 		watch := "cat >/dev/null; while kill -QUIT 1; do sleep 1; done"
 		_, _ = container.Exec([]string{"sh", "-c", watch}, dockertest.ExecOptions{StdIn: r})
 	}()
 	return func() { _ = w.Close() }
 }
 
-// accepting waits until the server takes connections. The image's first start also runs a passing
-// server that answers on the container's own socket only, so the published port is the true sign.
-// The error carries the container's log, followed from its beginning: it goes with the container.
+// accepting waits until the server takes connections on the published port. The image first starts a temporary
+// server, but that answers on the container's own socket only. The error has the container's log in it, which is
+// followed from the beginning, because it is removed with the container.
 func accepting(ctx context.Context, pool *dockertest.Pool, container *dockertest.Resource, url string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no answer within a minute"))
 	defer cancel()

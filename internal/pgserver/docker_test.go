@@ -57,7 +57,8 @@ func containers(t *testing.T, pool *dockertest.Pool, serverURL string) string {
 func TestDockerServes(t *testing.T) {
 	t.Parallel()
 	pool := needEngine(t)
-	srv, err := start(t.Context(), config{force: "docker", image: image()}, newOptions([]Option{Setting("max_connections", "33")}))
+	srv, err := start(t.Context(), config{force: "docker", image: image()},
+		newOptions([]Option{Setting("max_connections", "33")}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +114,12 @@ func TestDockerErrors(t *testing.T) {
 	}
 }
 
-// A server that dies at once shows why, and its container goes.
+// If the server fails to start, the error says why, and its container is removed.
 func TestDockerStartThatFailsShowsTheLog(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
-	srv, err := start(t.Context(), config{force: "docker", image: image()}, newOptions([]Option{Setting("shared_buffers", "plenty")}))
+	srv, err := start(t.Context(), config{force: "docker", image: image()},
+		newOptions([]Option{Setting("shared_buffers", "plenty")}))
 	if err == nil {
 		_ = srv.Close()
 		t.Fatal("it started")

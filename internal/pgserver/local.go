@@ -23,7 +23,7 @@ import (
 //go:embed supervise.sh
 var supervise string
 
-// maxSocketPath keeps a socket's path within what every system takes (macOS: 103 bytes).
+// maxSocketPath is a length of a socket's path that every system allows (macOS: 103 bytes).
 const maxSocketPath = 100
 
 // startLocal runs a private cluster in a temporary directory that only its owner can enter. It
@@ -53,7 +53,8 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", args...)
 	cmd.Dir = "/" // ours may be closed to the server's user
 	cmd.Env = serverEnv()
-	// A group of its own: Ctrl-C in the terminal is for us, and our end is what the supervisor waits for.
+	// In a process group of its own, so that Ctrl-C in the terminal reaches this process only. The supervisor
+	// stops the server when this process has ended.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -90,7 +91,7 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 	return &Server{URL: u.String(), Source: "local", stop: stop}, nil
 }
 
-// ready waits for the supervisor's word and returns the cluster's directory.
+// ready waits until the supervisor reports that the server runs, and returns the cluster's directory.
 func ready(stdout io.Reader) (string, error) {
 	var said []string
 	lines := bufio.NewScanner(stdout)
@@ -106,8 +107,8 @@ func ready(stdout io.Reader) (string, error) {
 	return "", errors.New("did not start:\n" + strings.Join(said, "\n"))
 }
 
-// bases returns the directories in which a cluster may lie, best first: TMPDIR, if it is set; memory, if there
-// is plenty of it and nothing has to outlive the machine.
+// bases returns the directories in which a cluster may be made, the best first: TMPDIR if it is set, else memory if
+// there is plenty of it and commits need not reach a disk, else the usual places.
 func bases(durable bool) []string {
 	list := []string{os.TempDir(), "/tmp"}
 	if memory := inMemory(); memory != "" && os.Getenv("TMPDIR") == "" && !durable {
@@ -116,8 +117,8 @@ func bases(durable bool) []string {
 	return list
 }
 
-// directories returns where the cluster may lie, best first: a later one serves where an earlier one's
-// name is too long for a socket, or where the server's user may not enter it.
+// directories returns what the cluster's directory may be, the best first. The supervisor takes the first one that it
+// can make. Those whose names are too long for a socket are left out.
 func directories(bases []string, name string) []string {
 	var dirs []string
 	for _, base := range bases {
@@ -129,7 +130,7 @@ func directories(bases []string, name string) []string {
 	return dirs
 }
 
-// unprivileged returns whom the server runs as when we are root, which PostgreSQL refuses to run as.
+// unprivileged returns the user that the server runs as if this process is root's: PostgreSQL refuses to run as root.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -146,10 +147,10 @@ func unprivileged() (*syscall.Credential, error) {
 		}
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as")
+	return nil, errors.New("PostgreSQL does not run as root, and this machine has neither a user postgres nor nobody")
 }
 
-// serverEnv passes on what programs need to start, and nothing that steers PostgreSQL (PGPORT, PGDATA) or is secret.
+// serverEnv passes on what programs need to start: nothing that configures PostgreSQL (PGPORT, PGDATA), no secrets.
 func serverEnv() []string {
 	env := []string{"LC_ALL=C"}
 	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "TZ"} {
@@ -164,7 +165,8 @@ func serverEnv() []string {
 func configFile(settings [][2]string) (string, error) {
 	var b strings.Builder
 	for _, s := range settings {
-		if s[0] == "" || strings.Trim(s[0], "abcdefghijklmnopqrstuvwxyz0123456789_.") != "" || strings.ContainsAny(s[1], "\n\r\x00") {
+		if s[0] == "" || strings.Trim(s[0], "abcdefghijklmnopqrstuvwxyz0123456789_.") != "" ||
+			strings.ContainsAny(s[1], "\n\r\x00") {
 			return "", fmt.Errorf("setting %q = %q cannot stand in a configuration file", s[0], s[1])
 		}
 		fmt.Fprintf(&b, "%s = '%s'\n", s[0], strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s[1]))

@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-// startLocal needs signals, sockets and a shell as Unix has them; elsewhere a URL or Docker serves.
+// startLocal needs the signals, sockets and shell of Unix. Other systems need a URL or Docker.
 func startLocal(context.Context, config, options) (*Server, error) {
 	return nil, fmt.Errorf("server binaries on %s: %w", runtime.GOOS, errNone)
 }

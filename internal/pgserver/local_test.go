@@ -82,7 +82,8 @@ func TestLocalClusterIsPrivate(t *testing.T) {
 
 func TestLocalClusterTakesSettings(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, local(t, Durable(), Setting("max_connections", "33"), Setting("taskstore.word", `it's a \ "word"`)).URL)
+	srv := local(t, Durable(), Setting("max_connections", "33"), Setting("taskstore.word", `it's a \ "word"`))
+	conn := connect(t, srv.URL)
 	for name, want := range map[string]string{
 		"fsync": "on", "full_page_writes": "on", "max_connections": "33", "taskstore.word": `it's a \ "word"`,
 	} {
@@ -240,7 +241,7 @@ func TestStartCancelled(t *testing.T) {
 	}
 }
 
-// macOS gives each user a temporary directory whose name alone is half of what a socket may have.
+// On macOS the name of a user's temporary directory alone takes half of the length that a socket's path may have.
 func TestLongTemporaryDirectory(t *testing.T) {
 	t.Parallel()
 	needBinaries(t)

@@ -1,6 +1,6 @@
 // Package pgserver finds or starts a PostgreSQL server for tests, the demo and benchmarks.
 //
-// Start looks at these places and takes the first that serves:
+// Start looks at these places and takes the first one that there is:
 //
 //  1. TASKSTORE_TEST_DATABASE_URL: that server.
 //  2. Server binaries on this machine (TASKSTORE_TEST_POSTGRES_BINDIR if set, else PATH,
@@ -45,8 +45,8 @@ type Server struct {
 	err         error
 }
 
-// Close stops the server if Start started it, and removes all it left on the disk. Further calls
-// return the first one's result. Without Close the same happens when the process ends.
+// Close stops the server if Start started it, and removes its files. Further calls return the first one's result.
+// Without Close the same happens when the process ends.
 func (s *Server) Close() error { return s.stop() }
 
 // Option changes how Start sets up a server of its own. A server named by URL is taken as it is.
@@ -86,7 +86,7 @@ func newOptions(opts []Option) options {
 	return o
 }
 
-// config is the environment's say, read in one place so that tests can run beside each other.
+// config is what the environment asks for. Nothing else reads the environment, so tests can run in parallel.
 type config struct {
 	force, url, bindir, image string
 }

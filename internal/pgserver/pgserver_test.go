@@ -62,14 +62,17 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// A machine with nothing gets one line with the one command that helps.
+// On a machine without PostgreSQL and Docker, the error is one line with the command that installs what is missing.
 func TestBareMachineIsToldWhatToInstall(t *testing.T) {
 	t.Parallel()
-	for force, want := range map[string]string{"": "no PostgreSQL server here and no Docker", "local": "server binaries: not found"} {
+	for force, want := range map[string]string{
+		"": "no PostgreSQL server here and no Docker", "local": "server binaries: not found",
+	} {
 		_, _, line := spawn(t, "bare", "PATH=", "DOCKER_HOST=unix:///nowhere", "TASKSTORE_TEST_DATABASE_URL=",
 			"TASKSTORE_TEST_POSTGRES_BINDIR=", "TASKSTORE_TEST_POSTGRES="+force)
 		got := line()
-		if !strings.Contains(got, want) || !strings.Contains(got, "install -y postgresql") && !strings.Contains(got, "brew install") {
+		installs := strings.Contains(got, "install -y postgresql") || strings.Contains(got, "brew install")
+		if !strings.Contains(got, want) || !installs {
 			t.Errorf("%q: got %s", force, got)
 		}
 		if strings.Contains(got, `\n`) {
@@ -108,8 +111,8 @@ func TestCreateDatabase(t *testing.T) {
 	}
 	var name string
 	var tables int
-	err = conn.QueryRow(t.Context(), "SELECT current_database(), (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')").
-		Scan(&name, &tables)
+	err = conn.QueryRow(t.Context(), `
+		SELECT current_database(), (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')`).Scan(&name, &tables)
 	if err != nil || tables != 0 {
 		t.Errorf("%d tables in a new database, %v", tables, err)
 	}
@@ -122,7 +125,8 @@ func TestCreateDatabase(t *testing.T) {
 		}
 	}
 	var there bool
-	err = connect(t, srv.URL).QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&there)
+	const exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
+	err = connect(t, srv.URL).QueryRow(t.Context(), exists, name).Scan(&there)
 	if err != nil || there {
 		t.Errorf("%s is still there: %v, %v", name, there, err)
 	}

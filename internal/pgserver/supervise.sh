@@ -1,8 +1,8 @@
 # Owns one throwaway cluster from its first file to its last.
 # usage: sh -c SCRIPT NAME BINDIR SETTINGS DIRECTORY...
 #
-# Standard input is a pipe whose other end only the process that started us holds. Its first line is
-# the superuser's password; its end means that the process is gone, however it went.
+# Standard input is a pipe whose other end is open only in the process that started this script. Its first line
+# is the superuser's password. When it ends, that process has ended, and the cluster is stopped and removed.
 # Standard output is either "ready DIRECTORY" or what went wrong.
 umask 077
 exec 2>&1
@@ -14,7 +14,7 @@ finish() {
 	trap '' HUP INT TERM
 	[ -z "$dir" ] && exit
 	"$bin/pg_ctl" stop -D "$dir/data" -m immediate -w >/dev/null
-	# Where the server itself was killed, its orphans may still be writing for a moment.
+	# If the server itself was killed, its other processes may write for another moment.
 	for _ in 1 2 3 4 5; do
 		rm -rf "$dir" 2>/dev/null && exit
 		sleep 1
@@ -37,7 +37,7 @@ for dir; do
 done
 [ -n "$dir" ] || exit 1
 
-# printf is a builtin, so the password is in no process title.
+# printf is a builtin, so no list of processes shows the password.
 printf '%s\n' "$password" >"$dir/password"
 "$bin/initdb" -D "$dir/data" --username=postgres --pwfile="$dir/password" --auth=scram-sha-256 \
 	--encoding=UTF8 --locale=C --no-sync >"$dir/log" || fail

@@ -15,8 +15,7 @@ type entry struct {
 }
 
 // example is a set of arguments, as SQL expressions by parameter, and the most pages that the query may touch
-// with it under a custom and under a generic plan. The budgets are the figures of the day they were
-// set, rounded up by about a tenth.
+// with it, under a custom and under a generic plan: what was measured when the budget was set, and about a tenth.
 type example struct {
 	Name            string
 	Args            args
@@ -25,7 +24,7 @@ type example struct {
 
 type args = map[string]string
 
-// newest is where a list begins, and oldest where a claim does that knows nothing.
+// A list begins at newest. A claim begins at oldest if it does not know where the pending tasks begin.
 const (
 	newest = "9223372036854775807"
 	oldest = "-9223372036854775808"
@@ -35,7 +34,10 @@ const (
 var (
 	common  = args{"integration_id": "1", "client_id": "10", "user_id": "1", "account_id": "1", "template_id": "1"}
 	dormant = args{"integration_id": "2", "client_id": "20", "user_id": "2", "account_id": "2", "template_id": "2"}
-	rare    = args{"integration_id": "900001", "client_id": "900001", "user_id": "900001", "account_id": "900001", "template_id": "900001"}
+	rare    = args{
+		"integration_id": "900001", "client_id": "900001", "user_id": "900001", "account_id": "900001",
+		"template_id": "900001",
+	}
 
 	batchColumns = []string{"integration_id", "client_id", "template_id"}
 	allColumns   = append([]string{"user_id", "account_id"}, batchColumns...)
@@ -83,21 +85,26 @@ func creates(b map[string]entry) {
 	keyed["keys"] = "ARRAY(SELECT 'key' || n FROM generate_series(1001, 1100) AS n)"
 	b["CreateKeyedTasks"] = entry{
 		Purpose: "`Create` and `CreateMany` with keys.", Index: []string{"task_keys_pkey"},
-		Examples: []example{{"100 tasks", keyed, 4500, 4500}},
+		Examples: []example{{"100 tasks", keyed, 5100, 5100}},
 	}
 }
 
 func changes(b map[string]entry) {
 	pkey := []string{"tasks_pkey"}
 	version := "(SELECT updated_at FROM tasks WHERE id = 500000)"
-	b["DeleteTask"] = entry{Purpose: "`Delete`.", Index: pkey, Examples: []example{{"one task", args{"id": "500000"}, 7, 7}}}
+	b["DeleteTask"] = entry{
+		Purpose: "`Delete`.", Index: pkey,
+		Examples: []example{{"one task", args{"id": "500000"}, 7, 7}},
+	}
 	b["SetTaskStatus"] = entry{
 		Purpose: "`SetStatus`.", Index: pkey,
 		Examples: []example{{"one task", args{"id": "500000", "status": "3", "version": version}, 38, 38}},
 	}
 	b["UpdateTask"] = entry{
 		Purpose: "`Update`.", Index: pkey,
-		Examples: []example{{"one task", with(rare, allColumns, args{"argument": "'{}'", "id": "500000", "version": version}), 38, 38}},
+		Examples: []example{
+			{"one task", with(rare, allColumns, args{"argument": "'{}'", "id": "500000", "version": version}), 38, 38},
+		},
 	}
 }
 
@@ -134,8 +141,24 @@ func works(b map[string]entry) {
 			},
 		}
 		some := claims(oldest)
-		b["ClaimBatch"+suffix] = entry{
-			Purpose: "`ClaimBatch`" + note, Index: []string{"idx_tasks_pending_batch"},
+		b["ClaimTasksByIntegration"+suffix] = entry{
+			Purpose: "`ClaimBy` with `ByIntegration`" + note, Index: []string{"idx_tasks_pending_integration"},
+			Examples: []example{
+				{"common, 50 tasks", with(common, []string{"integration_id"}, some), 2200, 2200},
+				{"dormant, none pending", with(dormant, []string{"integration_id"}, some), 5, 5},
+				{"rare, 5 tasks", with(rare, []string{"integration_id"}, some), 250, 250},
+			},
+		}
+		b["ClaimTasksByTemplate"+suffix] = entry{
+			Purpose: "`ClaimBy` with `ByTemplate`" + note, Index: []string{"idx_tasks_pending_template"},
+			Examples: []example{
+				{"common, 50 tasks", with(common, []string{"template_id"}, some), 2200, 2200},
+				{"dormant, none pending", with(dormant, []string{"template_id"}, some), 5, 5},
+				{"rare, 5 tasks", with(rare, []string{"template_id"}, some), 250, 250},
+			},
+		}
+		b["ClaimTasksByBatch"+suffix] = entry{
+			Purpose: "`ClaimBy` with `ByBatch`" + note, Index: []string{"idx_tasks_pending_batch"},
 			Examples: []example{
 				{"common, 50 tasks", with(common, batchColumns, some), 1950, 1950},
 				{"dormant, none pending", with(dormant, batchColumns, some), 4, 4},
@@ -146,15 +169,41 @@ func works(b map[string]entry) {
 	pkey := []string{"tasks_pkey"}
 	b["ClaimPendingIDs"] = entry{
 		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"tasks_pkey", "idx_tasks_pending"},
-		Examples: []example{{"50 tasks", args{"step": "1", "ids": "ARRAY(SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 50)"}, 2100, 2100}},
+		Examples: []example{
+			{"50 tasks", args{"step": "1", "ids": "ARRAY(SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 50)"},
+				2100, 2100},
+		},
 	}
 	b["ListPendingIDs"] = entry{
 		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending"},
-		Examples: []example{{"50 tasks", claims(oldest), 60, 60}},
+		Examples: []example{{"50 tasks", with(nobody, batchColumns, claims(oldest)), 60, 60}},
 	}
-	b["ListPendingIDsByBatch"] = entry{
-		Purpose: "`ClaimBatch`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending_batch"},
-		Examples: []example{{"common, 50 tasks", with(common, batchColumns, claims(oldest)), 60, 60}},
+	b["ClaimTasksOfIntegrations"] = entry{
+		Purpose: "`ClaimFair`.", Index: []string{"idx_tasks_pending_integration"},
+		Examples: []example{{"50 integrations", args{
+			"integration_ids": "ARRAY(SELECT generate_series(1, 50))",
+			"firsts":          "array_fill((" + oldest + ")::bigint, ARRAY[50])",
+			"quotas":          "array_fill(1, ARRAY[50])", "step": "1", "avoid": "'{}'"}, 2500, 2500}},
+	}
+	b["ListPendingIntegrations"] = entry{
+		Purpose: "`ClaimFair`, once a second.", Index: []string{"idx_tasks_pending_integration"},
+		Examples: []example{{"all", args{"max_rows": "10000"}, 5000, 5000}},
+	}
+	failed := held(100)
+	failed["reasons"] = "array_fill('timeout'::text, ARRAY[100])"
+	failed["retry_in_ms"] = "array_fill(1000::bigint, ARRAY[100])"
+	b["FailTasks"] = entry{
+		Purpose: "`FailWith`.", Index: pkey,
+		Examples: []example{{"100 tasks", failed, 4500, 4500}},
+	}
+	for suffix, note := range citus {
+		b["RetryDueTasks"+suffix] = entry{
+			Purpose: "`RetryDue`" + note, Index: []string{"idx_task_failures_retry_at"},
+			Examples: []example{
+				{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+				{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+			},
+		}
 	}
 	b["NewestID"] = entry{
 		Purpose: "`Claim`, once a second, before it starts at the bottom.", Index: pkey,
@@ -181,9 +230,9 @@ func works(b map[string]entry) {
 		b["RequeueTasks"+suffix] = entry{
 			Purpose: "`RequeueStale`" + note, Index: []string{"idx_status"},
 			Examples: []example{
-				{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 4500, 4500},
+				{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 5000, 5000},
 				{"none stale", with(nobody, batchColumns, requeue("315360000000000")), 220, 220},
-				{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 4500, 4500},
+				{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 5000, 5000},
 			},
 		}
 	}
@@ -191,12 +240,12 @@ func works(b map[string]entry) {
 		Purpose: "`RequeueStale`: versions that lie ahead of the clock.", Index: []string{"idx_status"},
 		Examples: []example{{"none", with(nobody, batchColumns, args{"max_rows": "1000"}), 220, 220}},
 	}
-	failed := func(n int) args {
+	retried := func(n int) args {
 		return args{"ids": fmt.Sprintf("ARRAY(SELECT id FROM tasks WHERE status = 3 ORDER BY id LIMIT %d)", n)}
 	}
 	b["RetryTasks"] = entry{
 		Purpose: "`Retry`.", Index: pkey,
-		Examples: []example{{"one task", failed(1), 42, 42}, {"100 tasks", failed(100), 4200, 4200}},
+		Examples: []example{{"one task", retried(1), 45, 45}, {"100 tasks", retried(100), 4600, 4600}},
 	}
 }
 
@@ -207,7 +256,10 @@ func upkeeps(b map[string]entry) {
 		b["DeleteFinished"+suffix] = entry{
 			Purpose: "`DeleteFinished`, once for each slice that has something to delete" + note, Index: pkey,
 			Examples: []example{
-				{"a slice of old tasks", args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800},
+				{
+					"a slice of old tasks",
+					args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800,
+				},
 				{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
 			},
 		}

@@ -15,10 +15,17 @@ func pageOf(more args) args {
 }
 
 func reads(b map[string]entry) {
-	b["GetTask"] = entry{Purpose: "`Get`.", Index: []string{"tasks_pkey"}, Examples: []example{{"one task", args{"id": "500000"}, 4, 4}}}
+	b["GetTask"] = entry{
+		Purpose: "`Get`.", Index: []string{"tasks_pkey"},
+		Examples: []example{{"one task", args{"id": "500000"}, 4, 4}},
+	}
 	b["GetTaskByKey"] = entry{
 		Purpose: "`GetByKey`.", Index: []string{"task_keys_pkey"},
 		Examples: []example{{"one task", args{"key": "'key500000'"}, 8, 8}},
+	}
+	b["ListFailures"] = entry{
+		Purpose: "`Failures`.", Index: []string{"task_failures_pkey"}, SeqScan: true,
+		Examples: []example{{"100 tasks", args{"ids": "ARRAY(SELECT task_id FROM task_failures LIMIT 100)"}, 420, 420}},
 	}
 	b["CountByStatus"] = entry{
 		Purpose: "`CountByStatus`.", Index: []string{"idx_status"}, SeqScan: true,
@@ -37,7 +44,8 @@ func reads(b map[string]entry) {
 		Examples: []example{{"newest", pageOf(nil), 10, 10}, {"in the middle", pageOf(args{"last": "500000"}), 10, 10}},
 	}
 	b["ListTasksWithStatus"] = entry{
-		Purpose: "`List` with `ByStatus`, of a status other than pending.", Index: []string{"idx_status", "tasks_pkey"}, Planned: true,
+		Purpose: "`List` with `ByStatus`, of a status other than pending.",
+		Index:   []string{"idx_status", "tasks_pkey"}, Planned: true,
 		Examples: []example{
 			{"completed", pageOf(args{"status": "2"}), 310, 310},
 			{"processing", pageOf(args{"status": "1"}), 220, 220},

@@ -4,9 +4,10 @@
 --   values from 1000 on: 200 templates, 2,000 integrations with ten clients each, 20,000 users and accounts;
 --   value 900001: twenty old rows, the same twenty in every column.
 --
--- Most tasks are completed, one in a hundred failed. The newest ten thousand are pending, but for one in
--- twenty that is in processing; so are five of the twenty rare ones, which have been waiting for long.
-INSERT INTO tasks (id, integration_id, client_id, user_id, account_id, template_id, argument, status, created_at, updated_at)
+-- Most tasks are completed, one in a hundred has failed. Of the newest ten thousand, one in twenty is in processing
+-- and the others are pending. Five of the twenty rare ones are pending, too, and have waited for long.
+INSERT INTO tasks (
+    id, integration_id, client_id, user_id, account_id, template_id, argument, status, created_at, updated_at)
 SELECT
     n, integration,
     CASE WHEN rare THEN 900001 ELSE integration * 10 + CASE WHEN b % 5 < 2 THEN 0 ELSE 1 + b / 5 % 9 END END,
@@ -23,7 +24,9 @@ SELECT
     1721818960936 + n * 1000,
     1721818960936 + n * 1000 + 1
 FROM (
-    SELECT *, CASE WHEN rare THEN 900001 WHEN a % 5 < 2 THEN 1 WHEN a % 5 < 4 THEN dormant ELSE 1000 + a / 5 % 2000 END AS integration
+    SELECT *,
+        CASE WHEN rare THEN 900001 WHEN a % 5 < 2 THEN 1 WHEN a % 5 < 4 THEN dormant ELSE 1000 + a / 5 % 2000 END
+            AS integration
     FROM (
         SELECT
             n,
@@ -42,3 +45,6 @@ ORDER BY n;
 
 SELECT setval('tasks_id_seq', 1000000);
 INSERT INTO task_keys (key, task_id) SELECT 'key' || id, id FROM tasks WHERE id % 10 = 0;
+
+INSERT INTO task_failures (task_id, failures, reason, failed_at, retry_at)
+SELECT id, 1, 'timeout', updated_at, CASE WHEN id % 2 = 0 THEN updated_at + 1000 END FROM tasks WHERE status = 3;

@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/tasklane/tasks/internal/explain"
 )
 
 // measured is one case of a query and the plans it got.
 type measured struct {
 	example
-	Custom, Generic plan
-	Auto            string // what the server chooses by itself after five executions: custom or generic; planned: it has no choice
+	Custom, Generic explain.Plan
+	Auto            string // what the server chooses after five executions: custom or generic; planned: it has no choice
 }
 
 // customRuns is how often the server plans a statement with its values before it considers a generic plan.
 const customRuns = 5
-
-const explain = "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) "
 
 var plain = regexp.MustCompile(`^(-?\d+|'[^']*')$`)
 
@@ -77,33 +77,34 @@ func (db *database) choose(ctx context.Context, execute string) (string, error) 
 			return "", err
 		}
 	}
-	lines, err := db.text(ctx, "SELECT CASE WHEN generic_plans > 0 THEN 'generic' ELSE 'custom' END FROM pg_prepared_statements WHERE name = 'planned'")
+	lines, err := db.text(ctx, `SELECT CASE WHEN generic_plans > 0 THEN 'generic' ELSE 'custom' END
+		FROM pg_prepared_statements WHERE name = 'planned'`)
 	if err != nil {
 		return "", err
 	}
 	return lines[0], nil
 }
 
-// run executes the statement twice and rolls back: what a first execution reads of the catalog, and what it
-// leaves in the table, is not the second one's.
-func (db *database) run(ctx context.Context, q query, mode, execute string) (plan, error) {
-	if err := db.exec(ctx, "SET plan_cache_mode = "+mode, "BEGIN", explain+execute, "ROLLBACK"); err != nil {
-		return plan{}, err
+// run executes the statement twice, rolls back, and measures the second time: the first one also reads the catalog,
+// and the dead rows that it leaves are removed before the second.
+func (db *database) run(ctx context.Context, q query, mode, execute string) (explain.Plan, error) {
+	if err := db.exec(ctx, "SET plan_cache_mode = "+mode, "BEGIN", explain.Command+execute, "ROLLBACK"); err != nil {
+		return explain.Plan{}, err
 	}
 	if q.writes() {
 		if err := db.exec(ctx, "VACUUM (INDEX_CLEANUP ON) tasks"); err != nil {
-			return plan{}, err
+			return explain.Plan{}, err
 		}
 	}
 	if err := db.exec(ctx, "BEGIN"); err != nil {
-		return plan{}, err
+		return explain.Plan{}, err
 	}
-	lines, err := db.text(ctx, explain+execute)
+	lines, err := db.text(ctx, explain.Command+execute)
 	if err != nil {
-		return plan{}, err
+		return explain.Plan{}, err
 	}
 	if err := db.exec(ctx, "ROLLBACK"); err != nil {
-		return plan{}, err
+		return explain.Plan{}, err
 	}
-	return readPlan(lines), nil
+	return explain.Read(lines), nil
 }

@@ -18,8 +18,8 @@ type optional struct {
 	After  string
 }
 
-// gain is the pages of one example without and with the optional indexes, and with them where the planner
-// is told of an SSD.
+// gain is the pages of one example without the optional indexes, with them, and with them and a planner that reckons
+// with an SSD.
 type gain struct {
 	Query, Example     string
 	Before, After, SSD measured
@@ -39,7 +39,8 @@ func measureOptional(ctx context.Context, db *database, pages []page) (o optiona
 	if o.Before, err = db.indexSize(ctx); err != nil {
 		return o, err
 	}
-	if err := db.exec(ctx, append(createIndex.FindAllString(string(script), -1), "VACUUM (ANALYZE) tasks")...); err != nil {
+	build := createIndex.FindAllString(string(script), -1)
+	if err := db.exec(ctx, append(build, "VACUUM (ANALYZE) tasks")...); err != nil {
 		return o, err
 	}
 	if o.After, err = db.indexSize(ctx); err != nil {

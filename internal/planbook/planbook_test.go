@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tasklane/tasks/internal/explain"
 )
 
 func TestEveryQueryHasAnEntryAndEveryEntryAQuery(t *testing.T) {
@@ -60,7 +62,8 @@ LIMIT @max_rows::integer;
 		{Name: "One", Cmd: "one", File: "read", Doc: "Says what it is for,\nand which index serves it.",
 			SQL: "SELECT * FROM tasks\nWHERE id = @id", Params: []string{"id"}},
 		{Name: "Two", Cmd: "many", File: "read",
-			SQL:    "SELECT id FROM tasks -- not the doc\nWHERE user_id = @user_id AND id <= @last AND @user_id > 0\nLIMIT @max_rows::integer",
+			SQL: "SELECT id FROM tasks -- not the doc\n" +
+				"WHERE user_id = @user_id AND id <= @last AND @user_id > 0\nLIMIT @max_rows::integer",
 			Params: []string{"user_id", "last", "max_rows"}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -72,71 +75,14 @@ LIMIT @max_rows::integer;
 	}
 }
 
-const explained = `Limit (actual rows=2 loops=1)
-  Buffers: shared hit=40 read=3 dirtied=2 written=1, temp read=9 written=9
-  ->  Sort (actual rows=2 loops=1)
-        Sort Key: id DESC
-        Sort Method: quicksort  Memory: 25kB
-        Buffers: shared hit=40 read=3
-        ->  Bitmap Heap Scan on tasks (actual rows=2 loops=1)
-              Recheck Cond: (id = ANY ('{1,2,3,4,5,6,7,8,9,10}'::bigint[]))
-              Buffers: shared hit=38 read=3
-              ->  BitmapAnd (actual rows=0 loops=1)
-                    ->  Bitmap Index Scan on idx_status (actual rows=9 loops=1)
-                          Buffers: shared hit=2
-                    ->  Bitmap Index Scan on idx_task (actual rows=9 loops=1)
-                          Buffers: temp read=9
-Planning:
-  Buffers: shared hit=271`
-
-func TestReadPlanKeepsWhatDoesNotVary(t *testing.T) {
-	t.Parallel()
-	p := readPlan(strings.Split(explained, "\n"))
-	want := `Limit (actual rows=2 loops=1)
-  Pages: 43
-  ->  Sort (actual rows=2 loops=1)
-        Sort Key: id DESC
-        Sort Method: quicksort
-        Pages: 43
-        ->  Bitmap Heap Scan on tasks (actual rows=2 loops=1)
-              Recheck Cond: (id = ANY ('{1,…}'::bigint[]))
-              Pages: 41
-              ->  BitmapAnd (actual rows=0 loops=1)
-                    ->  Bitmap Index Scan on idx_status (actual rows=9 loops=1)
-                          Pages: 2
-                    ->  Bitmap Index Scan on idx_task (actual rows=9 loops=1)`
-	if p.Text != want {
-		t.Errorf("got\n%s\nwant\n%s", p.Text, want)
-	}
-	if p.Pages != 43 || p.seqScan || !slices.Equal(p.indexes, []string{"idx_status", "idx_task"}) {
-		t.Errorf("pages %d, sequential scan %v, indexes %v", p.Pages, p.seqScan, p.indexes)
-	}
-}
-
-func TestReadPlanFindsEachKindOfScan(t *testing.T) {
-	t.Parallel()
-	for line, want := range map[string]string{
-		"Index Scan using tasks_pkey on tasks (actual rows=1 loops=1)":              "tasks_pkey",
-		"Index Scan Backward using tasks_pkey on tasks old (actual rows=1 loops=1)": "tasks_pkey",
-		"Index Only Scan using idx_task on tasks (actual rows=1 loops=1)":           "idx_task",
-		"  ->  Bitmap Index Scan on idx_status (actual rows=1 loops=1)":             "idx_status",
-		"Seq Scan on tasks (actual rows=1 loops=1)":                                 "",
-	} {
-		p := readPlan([]string{line})
-		if strings.Join(p.indexes, " ") != want || p.seqScan != (want == "") {
-			t.Errorf("%s: %v, sequential scan %v", line, p.indexes, p.seqScan)
-		}
-	}
-}
-
 func TestFindings(t *testing.T) {
 	t.Parallel()
-	byKey := plan{Pages: 9, indexes: []string{"tasks_pkey"}}
-	whole := plan{Pages: 9, seqScan: true}
+	byKey := explain.Plan{Pages: 9, Indexes: []string{"tasks_pkey"}}
+	whole := explain.Plan{Pages: 9, SeqScan: true}
 	for _, c := range []struct {
 		name  string
 		entry entry
-		plan  plan
+		plan  explain.Plan
 		want  string
 	}{
 		{"fine", entry{Index: []string{"tasks_pkey"}}, byKey, ""},
@@ -144,7 +90,7 @@ func TestFindings(t *testing.T) {
 		{"other index", entry{Index: []string{"idx_a", "idx_b"}}, byKey, "uses tasks_pkey instead of idx_a or idx_b"},
 		{"whole table", entry{Index: []string{"idx_a"}}, whole, "reads the whole table instead of idx_a"},
 		{"whole table is fine", entry{Index: []string{"idx_a"}, SeqScan: true}, whole, ""},
-		{"too many pages", entry{}, plan{Pages: 11}, "touches 11 pages, its budget is 10"},
+		{"too many pages", entry{}, explain.Plan{Pages: 11}, "touches 11 pages, its budget is 10"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

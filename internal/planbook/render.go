@@ -19,7 +19,7 @@ type document struct {
 	Optional optional
 }
 
-// titles are the sections, by file, in the order of a task's life.
+// titles are the sections, one a file, in the order of a task's life.
 var titles = [][2]string{
 	{"create", "Create"}, {"read", "Read"}, {"change", "Change"}, {"work", "Work"}, {"upkeep", "Upkeep"},
 }
@@ -78,7 +78,7 @@ func (m measured) Values(params []string) string {
 func (m measured) Trap() bool { return m.Auto == "generic" && m.Generic.Pages >= 2*m.Custom.Pages }
 
 // Same says whether both plans read the same in the same order.
-func (m measured) Same() bool { return m.Custom.shape() == m.Generic.shape() }
+func (m measured) Same() bool { return m.Custom.Shape() == m.Generic.Shape() }
 
 // Budget is one figure, or the custom and the generic one.
 func (e example) Budget() string {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/tasklane/tasks/internal/explain"
 )
 
 // page is a query with its entry and what was measured.
@@ -44,18 +46,18 @@ func (p page) findings() []error {
 	for _, m := range p.Measured {
 		for _, kind := range []struct {
 			name   string
-			plan   plan
+			plan   explain.Plan
 			budget int
 		}{{"custom", m.Custom, m.example.Custom}, {"generic", m.Generic, m.example.Generic}} {
 			fail := func(format string, args ...any) {
 				list = append(list, fmt.Errorf("%s, %s, %s plan: %s", p.Name, m.Name, kind.name, fmt.Sprintf(format, args...)))
 			}
-			used := slices.ContainsFunc(kind.plan.indexes, func(i string) bool { return slices.Contains(p.Index, i) })
+			used := slices.ContainsFunc(kind.plan.Indexes, func(i string) bool { return slices.Contains(p.Index, i) })
 			switch {
-			case kind.plan.seqScan && !p.SeqScan:
+			case kind.plan.SeqScan && !p.SeqScan:
 				fail("reads the whole table instead of %s", strings.Join(p.Index, " or "))
-			case len(p.Index) > 0 && !used && !kind.plan.seqScan:
-				fail("uses %s instead of %s", strings.Join(kind.plan.indexes, " and "), strings.Join(p.Index, " or "))
+			case len(p.Index) > 0 && !used && !kind.plan.SeqScan:
+				fail("uses %s instead of %s", strings.Join(kind.plan.Indexes, " and "), strings.Join(p.Index, " or "))
 			}
 			if kind.plan.Pages > kind.budget {
 				fail("touches %d pages, its budget is %d", kind.plan.Pages, kind.budget)
@@ -77,11 +79,14 @@ func compare(file, want string) []error {
 	stale := fmt.Errorf("%s is stale: run `make plans` and review what changed", file)
 	have, should := strings.Split(string(text), "\n"), strings.Split(want, "\n")
 	if on := slices.IndexFunc(have, versionLine); on < 0 || !slices.Contains(should, have[on]) {
-		return []error{fmt.Errorf("%s was written on another major version of PostgreSQL: TASKSTORE_TEST_POSTGRES_BINDIR or TASKSTORE_TEST_DATABASE_URL name a server", file)}
+		return []error{fmt.Errorf("%s was written on another major version of PostgreSQL: name a server of that version "+
+			"in TASKSTORE_TEST_POSTGRES_BINDIR or TASKSTORE_TEST_DATABASE_URL", file)}
 	}
 	for i := range min(len(have), len(should)) {
 		if have[i] != should[i] {
-			return []error{errors.Join(stale, fmt.Errorf("line %d, in the file:  %s", i+1, have[i]), fmt.Errorf("line %d, should be:    %s", i+1, should[i]))}
+			return []error{errors.Join(stale,
+				fmt.Errorf("line %d, in the file:  %s", i+1, have[i]),
+				fmt.Errorf("line %d, should be:    %s", i+1, should[i]))}
 		}
 	}
 	return []error{stale}

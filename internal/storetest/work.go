@@ -69,7 +69,7 @@ var Finishes = map[string]Finish{
 // ClaimBatch claims n tasks of a batch, all of them there.
 func ClaimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) []taskstore.Task {
 	t.Helper()
-	ts, err := s.ClaimBatch(t.Context(), batch, n)
+	ts, err := s.ClaimBy(t.Context(), taskstore.ByBatch(batch), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +77,16 @@ func ClaimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) 
 		t.Fatalf("claimed %d tasks of the batch, want %d", len(ts), n)
 	}
 	return ts
+}
+
+// Requeue requeues up to limit tasks that were silent for a millisecond, and tries until there are some.
+func Requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error) {
+	for {
+		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Millisecond, limit)
+		if err != nil || len(ids) > 0 {
+			return ids, err
+		}
+	}
 }
 
 // History inserts n rows of that status that last changed at that time.
@@ -98,15 +108,5 @@ func DeleteFinished(t *testing.T, s *taskstore.Store, limit int, want int64) {
 	t.Helper()
 	if n, err := s.DeleteFinished(t.Context(), Cutoff, limit); n != want || err != nil {
 		t.Errorf("deleted %d, %v; want %d", n, err, want)
-	}
-}
-
-// Requeue requeues up to limit tasks that were silent for a millisecond, and tries until there are some.
-func Requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error) {
-	for {
-		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Millisecond, limit)
-		if err != nil || len(ids) > 0 {
-			return ids, err
-		}
 	}
 }

@@ -191,7 +191,7 @@ func works(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	held := storetest.Claim(t, s, 5)
 	storetest.WantIDs(t, "claim", storetest.IDs(held), storetest.IDs(rows[:5])...)
 	n := storetest.NewTask(7)
-	batch, err := s.ClaimBatch(t.Context(), taskstore.Batch{IntegrationID: n.IntegrationID, ClientID: n.ClientID, TemplateID: n.TemplateID}, 1)
+	batch, err := s.ClaimBy(t.Context(), taskstore.ByBatch(taskstore.Batch{IntegrationID: n.IntegrationID, ClientID: n.ClientID, TemplateID: n.TemplateID}), 1)
 	if err != nil || len(batch) != 1 || storetest.Input(batch[0]) != n {
 		t.Fatalf("ClaimBatch: %+v, %v", batch, err)
 	}

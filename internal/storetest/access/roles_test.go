@@ -25,7 +25,7 @@ type roles struct {
 // setupRoles skips where the server's user may not create roles.
 func setupRoles(t *testing.T) *roles {
 	t.Helper()
-	r := &roles{suffix: "_" + strings.ToLower(rand.Text()), script: storetest.SchemaFile(t, "roles.sql")}
+	r := &roles{suffix: "_" + strings.ToLower(rand.Text()), script: storetest.File(t, "schema/roles.sql")}
 	for _, group := range []string{"tasks_service", "tasks_migrate", "tasks_read"} {
 		r.script = strings.ReplaceAll(r.script, group, group+r.suffix)
 	}
@@ -137,7 +137,7 @@ func TestServiceRoleHasNoFurtherRights(t *testing.T) {
 func TestMigrationRoleMigratesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	r := setupRoles(t)
-	r.Exec(t, "DROP TABLE tasks, goose_db_version; DROP FUNCTION tasks_guard()")
+	r.Exec(t, "DROP TABLE tasks, task_keys, task_failures, goose_db_version; DROP FUNCTION tasks_guard()")
 	r.apply(t)
 	if _, err := migrate.Up(t.Context(), r.as(t, "tasks_migrate"), migrate.Defaults()); err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
+	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, AllowDataLoss: true, Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := m.Up(t.Context(), 0)

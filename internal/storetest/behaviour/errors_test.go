@@ -48,7 +48,7 @@ func methods() map[string]func(ctx context.Context, s *taskstore.Store, task tas
 			return err
 		},
 		"claim: ": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
-			_, err := s.ClaimBatch(ctx, taskstore.Batch{}, 1)
+			_, err := s.ClaimBy(ctx, taskstore.ByBatch(taskstore.Batch{}), 1)
 			return err
 		},
 		"requeue stale tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {

@@ -180,7 +180,7 @@ func TestAllHoldsNoConnection(t *testing.T) {
 	b.CreateMany(t, 2500)
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := taskstore.New(pool)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a leaked connection blocks for ever
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a leaked connection blocks for ever
 	defer cancel()
 
 	walk := func(stopAfter int, leave func()) {

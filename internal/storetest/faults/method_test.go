@@ -73,10 +73,13 @@ var methods = []method{
 			return err
 		},
 	},
+	claimBy("ClaimTasksByBatch", taskstore.ByBatch(sceneBatch)),
+	claimBy("ClaimTasksByIntegration", taskstore.ByIntegration(sceneBatch.IntegrationID)),
+	claimBy("ClaimTasksByTemplate", taskstore.ByTemplate(sceneBatch.TemplateID)),
 	{
-		name: "ClaimBatch", statement: "ClaimBatch",
+		name: "ClaimFair", statement: "ClaimTasksOfIntegrations",
 		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
-			_, err := s.ClaimBatch(ctx, sceneBatch, len(ts))
+			_, err := s.ClaimFair(ctx, len(ts))
 			return err
 		},
 	},
@@ -88,6 +91,19 @@ var methods = []method{
 	ending("Fail", (*taskstore.Store).Fail),
 	ending("Release", (*taskstore.Store).Release),
 	{
+		name: "FailWith", statement: "FailTasks", status: taskstore.Processing,
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			return s.FailWith(ctx, failures(ts)...)
+		},
+	},
+	{
+		name: "Exchange", statement: "ClaimTasks", status: taskstore.Processing, // the last of those that it sends at once
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			_, err := s.Exchange(ctx, taskstore.Ended{Completed: ts[:1], Failed: failures(ts[1:2]), Released: ts[2:]}, taskstore.Filter{}, 1)
+			return err
+		},
+	},
+	{
 		name: "RequeueStale", statement: "RequeueTasks", status: taskstore.Processing,
 		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
 			_, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Hour, len(ts))
@@ -98,6 +114,13 @@ var methods = []method{
 		name: "Retry", statement: "RetryTasks", status: taskstore.Failed,
 		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
 			_, err := s.Retry(ctx, storetest.IDs(ts)...)
+			return err
+		},
+	},
+	{
+		name: "RetryDue", statement: "RetryDueTasks", status: taskstore.Failed,
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			_, err := s.RetryDue(ctx, taskstore.Filter{}, len(ts))
 			return err
 		},
 	},
@@ -132,4 +155,22 @@ func ending(name string, end func(*taskstore.Store, context.Context, ...taskstor
 		name: name, statement: "FinishTasks", status: taskstore.Processing,
 		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error { return end(s, ctx, ts...) },
 	}
+}
+
+func claimBy(statement string, f taskstore.Filter) method {
+	return method{
+		name: "ClaimBy", statement: statement,
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			_, err := s.ClaimBy(ctx, f, len(ts))
+			return err
+		},
+	}
+}
+
+func failures(ts []taskstore.Task) []taskstore.Failure {
+	fs := make([]taskstore.Failure, len(ts))
+	for i, t := range ts {
+		fs[i] = taskstore.Failure{Task: t, Reason: "a reason", RetryIn: time.Hour}
+	}
+	return fs
 }

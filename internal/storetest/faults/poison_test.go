@@ -23,8 +23,12 @@ func TestPoisonousTask(t *testing.T) {
 	}
 	claims := map[string]func(*taskstore.Store, int) ([]taskstore.Task, error){
 		"Claim": func(s *taskstore.Store, n int) ([]taskstore.Task, error) { return s.Claim(t.Context(), n) },
-		"ClaimBatch": func(s *taskstore.Store, n int) ([]taskstore.Task, error) {
-			return s.ClaimBatch(t.Context(), sceneBatch, n)
+		"ClaimBy": func(s *taskstore.Store, n int) ([]taskstore.Task, error) {
+			return s.ClaimBy(t.Context(), taskstore.ByBatch(sceneBatch), n)
+		},
+		"ClaimFair": func(s *taskstore.Store, n int) ([]taskstore.Task, error) { return s.ClaimFair(t.Context(), n) },
+		"Exchange": func(s *taskstore.Store, n int) ([]taskstore.Task, error) {
+			return s.Exchange(t.Context(), taskstore.Ended{}, taskstore.Filter{}, n)
 		},
 	}
 	for code, rule := range rules {

@@ -39,6 +39,10 @@ var reads = []method{
 		_, err := s.CountByStatus(ctx)
 		return err
 	}},
+	{name: "Failures", statement: "ListFailures", call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+		_, err := s.Failures(ctx, ts[0].ID)
+		return err
+	}},
 	{name: "Backlog", statement: "GetBacklog", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
 		_, err := s.Backlog(ctx)
 		return err
@@ -86,7 +90,9 @@ func TestReadsOfWrites(t *testing.T) {
 		want cell
 	}{
 		{methodNamed(t, "Claim"), "NewestID", cell{"the cause", "nothing"}},
-		{methodNamed(t, "ClaimBatch"), "NewestID", cell{"the cause", "nothing"}},
+		{methodNamed(t, "ClaimFair"), "NewestID", cell{"the cause", "nothing"}},
+		{methodNamed(t, "ClaimFair"), "ListPendingIntegrations", cell{"the cause", "nothing"}},
+		{methodNamed(t, "Exchange"), "NewestID", cell{"the cause", "nothing"}},
 		{methodNamed(t, "RequeueStale"), "ListAhead", cell{"the cause", "nothing"}},
 		{methodNamed(t, "DeleteFinished"), "NextSlice", cell{"the cause", "nothing"}},
 		{stale("Update", 1), "GetTask", cell{"the cause", "nothing"}},

@@ -42,11 +42,14 @@ func newScene(t *testing.T, b *storetest.Bundle, p *proxy, kind string, m method
 		DROP TRIGGER IF EXISTS hang ON tasks;
 		DROP TRIGGER IF EXISTS fail_write ON tasks;
 		ALTER TABLE tasks DROP CONSTRAINT IF EXISTS house_rule;
-		TRUNCATE tasks, task_keys`)
+		TRUNCATE tasks, task_keys, task_failures`)
 	b.Exec(t, `
 		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		SELECT $1, 1, $2, 1, $3, CASE WHEN i = 2 THEN $4 ELSE '' END, $5, $6, $6 FROM generate_series(1, 3) AS i`,
 		sceneBatch.IntegrationID, sceneBatch.ClientID, sceneBatch.TemplateID, poison, int32(m.status), storetest.LongAgo.UnixMilli())
+	b.Exec(t, `
+		INSERT INTO task_failures (task_id, failures, reason, failed_at, retry_at)
+		SELECT id, 1, '', updated_at, updated_at FROM tasks WHERE status = 3`)
 	sc.tasks = storetest.Stored(t, b.Admin)
 	return sc
 }

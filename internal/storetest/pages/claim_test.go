@@ -2,6 +2,7 @@ package pages
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,12 +81,12 @@ func TestPagesOfABatchWithNothingPending(t *testing.T) {
 		m := newMeter(t, b, planMode)
 		for name, opts := range map[string][]taskstore.Option{"locking": nil, "optimistic": {taskstore.WithCitus()}} {
 			s := taskstore.New(m, opts...)
-			ts, err := s.ClaimBatch(t.Context(), busy, claimed)
+			ts, err := s.ClaimBy(t.Context(), taskstore.ByBatch(busy), claimed)
 			if err != nil || len(ts) != 0 {
 				t.Errorf("claimed %d tasks, %v", len(ts), err)
 			}
 			if pages := m.last().pages; pages > most {
-				t.Errorf("%s, %s: a claim that finds nothing touches %d pages: %s", planMode, name, pages, m.last().plan)
+				t.Errorf("%s, %s: a claim that finds nothing touches %d pages: %s", planMode, name, pages, m.last().plan.Text)
 			}
 		}
 		ts, err := taskstore.New(m).List(t.Context(), taskstore.ByBatch(busy).WithStatus(taskstore.Pending), taskstore.Page{})
@@ -122,10 +123,10 @@ func measureWork(t *testing.T, b *table, name string) map[string]workCost {
 		cost.fromBottom = m.last().pages
 		cost.claim = steady(t, m, 1, func() ([]taskstore.Task, error) { return store.Claim(t.Context(), claimed) })
 		cost.claimBatch = steady(t, m, 4, func() ([]taskstore.Task, error) {
-			return store.ClaimBatch(t.Context(), busy, claimed)
+			return store.ClaimBy(t.Context(), taskstore.ByBatch(busy), claimed)
 		})
-		if plan := m.last().plan; !strings.Contains(plan, `"idx_tasks_pending_batch"`) || strings.Contains(plan, `"Sort"`) {
-			t.Errorf("%s, %s: a claim of a batch does not read its own index in its order: %s", name, planMode, plan)
+		if plan := m.last().plan; !slices.Contains(plan.Indexes, "idx_tasks_pending_batch") || strings.Contains(plan.Text, "Sort") {
+			t.Errorf("%s, %s: a claim of a batch does not read its own index in its order: %s", name, planMode, plan.Text)
 		}
 		page := taskstore.Page{Limit: listed}
 		ts, err := store.List(t.Context(), taskstore.ByBatch(busy).WithStatus(taskstore.Pending), page)

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/internal/explain"
 )
 
 // meter is a DB that counts the pages which each of the store's statements touches. Before a statement
@@ -28,9 +27,8 @@ type meter struct {
 type measured struct {
 	query string // its name in dbgen
 	args  []any
-	pages int64 // of tables and indexes, found in the buffers or read
-	rows  int64
-	plan  string
+	pages int64 // of tables and indexes
+	plan  explain.Plan
 }
 
 const (
@@ -98,22 +96,18 @@ func (m *meter) explainAfter(before []string, sql string, args ...any) measured 
 	if len(values) > 0 {
 		list = "(" + strings.Join(values, ", ") + ")"
 	}
-	plan := storetest.One[[]byte](m.t, tx, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured"+list)
-	exec("DEALLOCATE measured") // a rollback would leave it
-
-	var explained []struct {
-		Plan struct {
-			Hit  int64   `json:"Shared Hit Blocks"`
-			Read int64   `json:"Shared Read Blocks"`
-			Rows float64 `json:"Actual Rows"`
-		}
-	}
-	if err := json.Unmarshal(plan, &explained); err != nil {
+	rows, err := tx.Query(m.t.Context(), explain.Command+"EXECUTE measured"+list)
+	if err != nil {
 		m.t.Fatal(err)
 	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	exec("DEALLOCATE measured") // a rollback would leave it
 	query, _, _ := strings.Cut(strings.TrimPrefix(sql, "-- name: "), " ")
-	top := explained[0].Plan
-	return measured{query: query, args: args, pages: top.Hit + top.Read, rows: int64(top.Rows), plan: string(plan)}
+	plan := explain.Read(lines)
+	return measured{query: query, args: args, pages: int64(plan.Pages), plan: plan}
 }
 
 // of returns how many pages the statements of f touched.

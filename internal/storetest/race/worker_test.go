@@ -91,7 +91,7 @@ func (w *worker) claim() (tasks []taskstore.Task) {
 	n := 1 + w.rng.IntN(w.most)
 	_, _ = w.do(stepClaim, func(ctx context.Context, c *call) (err error) {
 		if w.oneIn(3) {
-			tasks, err = w.store.ClaimBatch(ctx, raceBatches[w.rng.IntN(len(raceBatches))], n)
+			tasks, err = w.store.ClaimBy(ctx, taskstore.ByBatch(raceBatches[w.rng.IntN(len(raceBatches))]), n)
 		} else {
 			tasks, err = w.store.Claim(ctx, n)
 		}

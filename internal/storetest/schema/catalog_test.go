@@ -7,34 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/storetest"
 )
-
-// document is the table as its document prints it, and the index that the document lists and its DDL
-// forgot. Every other program on this table relies on it.
-const document = `
-CREATE TABLE tasks (
-    id BIGSERIAL PRIMARY KEY,
-    integration_id BIGINT NOT NULL,
-    user_id BIGINT NOT NULL,
-    client_id BIGINT NOT NULL,
-    account_id BIGINT NOT NULL,
-    template_id BIGINT NOT NULL,
-    argument TEXT NOT NULL,
-    status INTEGER NOT NULL DEFAULT 0,
-    created_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint,
-    updated_at BIGINT NOT NULL DEFAULT (extract(epoch from now()) * 1000)::bigint
-);
-
-CREATE INDEX idx_integration_id ON tasks (integration_id);
-CREATE INDEX idx_user_id ON tasks (user_id);
-CREATE INDEX idx_client_id ON tasks (client_id);
-CREATE INDEX idx_account_id ON tasks (account_id);
-CREATE INDEX idx_template_id ON tasks (template_id);
-CREATE INDEX idx_status ON tasks (status);
-
-CREATE INDEX idx_task ON tasks (integration_id, client_id, template_id);
-`
 
 // columns describes the columns of the table tasks in a schema, in their order.
 const columns = `
@@ -73,7 +48,11 @@ func TestTableIsTheDocuments(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	conn := b.Connection(t)
-	for _, sql := range []string{`SET ROLE NONE`, `CREATE SCHEMA document`, `SET search_path = document`, document, `SET search_path = pg_catalog`} {
+	for _, sql := range []string{
+		`SET ROLE NONE`, `CREATE SCHEMA document`, `SET search_path = document`, document.DDL,
+		`CREATE INDEX idx_task ON tasks (integration_id, client_id, template_id)`, // which the document lists
+		`SET search_path = pg_catalog`,
+	} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}

@@ -29,12 +29,17 @@ func plainGoose(t *testing.T, b *storetest.Bundle) *goose.Provider {
 	return provider
 }
 
-// upTo and downTo migrate, and fail the test unless all went well.
+// upTo, upToNewest and downTo migrate, and fail the test unless all went well.
 func upTo(t *testing.T, p *goose.Provider, version int64) {
 	t.Helper()
 	if _, err := p.UpTo(t.Context(), version); err != nil {
 		t.Fatalf("up to %d: %v", version, err)
 	}
+}
+
+func upToNewest(t *testing.T, p *goose.Provider) {
+	t.Helper()
+	upTo(t, p, int64(len(p.ListSources())))
 }
 
 func downTo(t *testing.T, p *goose.Provider, version int64) {
@@ -101,53 +106,10 @@ func TestMigrationsKeepTheRows(t *testing.T) {
 		if got := storetest.Stored(t, b.Pool); !slices.Equal(got, rows) {
 			t.Errorf("down to %d left %+v", version, got)
 		}
-		upTo(t, p, int64(len(p.ListSources())))
+		upToNewest(t, p)
 		if got := storetest.Stored(t, b.Pool); !slices.Equal(got, rows) {
 			t.Errorf("up from %d left %+v", version, got)
 		}
-	}
-}
-
-// An index build that was interrupted leaves an invalid index behind. It must not pass for done, nor may
-// another index of that name.
-func TestAnIndexThatIsNotTheOneIsNotTakenForIt(t *testing.T) {
-	t.Parallel()
-	b := storetest.Setup(t)
-	p := plainGoose(t, b)
-	want := lines(t, b.Pool, indexes, "public")
-	leftovers := map[string]int64{ // the index and the migration that makes it
-		"idx_task": 3, "idx_status": 10, "idx_integration_id": 10, "idx_tasks_pending": 11, "idx_tasks_pending_batch": 11,
-	}
-	for name, version := range leftovers {
-		downTo(t, p, version-1)
-		b.Exec(t, `DROP INDEX IF EXISTS `+name)
-		// What an interrupted CREATE INDEX CONCURRENTLY leaves: a unique build that meets duplicates.
-		for range 2 {
-			b.Exec(t, `
-				INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
-				VALUES (1, 1, 1, 1, 1, '')`)
-		}
-		if _, err := b.Admin.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY `+name+` ON tasks (user_id)`); storetest.SQLState(err) != "23505" {
-			t.Fatalf("%s: the build ended with %v", name, err)
-		}
-		upTo(t, p, int64(len(p.ListSources())))
-		if got := lines(t, b.Pool, indexes, "public"); !slices.Equal(got, want) {
-			t.Errorf("after a leftover %s there are\n%s\nand not\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
-		}
-
-		downTo(t, p, version-1)
-		b.Exec(t, `DROP INDEX IF EXISTS `+name)
-		b.Exec(t, `CREATE INDEX `+name+` ON tasks (argument)`)
-		_, err := p.UpTo(t.Context(), version)
-		if storetest.SQLState(err) != "55000" || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s on another column: error %v, want one that names it", name, err)
-		}
-		b.Exec(t, `DROP INDEX `+name)
-		upTo(t, p, int64(len(p.ListSources())))
-		if got := lines(t, b.Pool, indexes, "public"); !slices.Equal(got, want) {
-			t.Errorf("with %s out of the way there are\n%s", name, strings.Join(got, "\n"))
-		}
-		b.Exec(t, `TRUNCATE tasks`)
 	}
 }
 
@@ -173,7 +135,7 @@ func TestMigrationsRepairAForeignTable(t *testing.T) {
 		INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)
 		VALUES ($1, 1, 1, 1, 1, 1, '', $2, $3)`, keep, int64(born), int64(version))
 
-	upTo(t, p, int64(len(p.ListSources())))
+	upToNewest(t, p)
 	sameSchema(t, "a repaired table", snapshot(t, b.Pool), migrated)
 	now := b.Now(t)
 	for i, bad := range badTimes(version) {

@@ -79,7 +79,7 @@ func TestClaimBatchTakesOnlyThatBatch(t *testing.T) {
 		}
 		batch := taskstore.Batch{IntegrationID: 1, ClientID: 2, TemplateID: 3}
 		for _, n := range []int{3, 1, 0} {
-			got, err := s.ClaimBatch(t.Context(), batch, 3)
+			got, err := s.ClaimBy(t.Context(), taskstore.ByBatch(batch), 3)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestClaimLimits(t *testing.T) {
 		for _, n := range []int{-1, 0, 10_001} {
 			_, err := s.Claim(t.Context(), n)
 			storetest.WantError(t, err, taskstore.ErrInvalid)
-			_, err = s.ClaimBatch(t.Context(), taskstore.Batch{}, n)
+			_, err = s.ClaimBy(t.Context(), taskstore.ByBatch(taskstore.Batch{}), n)
 			storetest.WantError(t, err, taskstore.ErrInvalid)
 		}
 		if !slices.Equal(storetest.Stored(t, b.Pool), before) {

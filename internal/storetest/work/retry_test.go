@@ -19,7 +19,7 @@ var workWrites = map[string]func(ctx context.Context, s *taskstore.Store, leases
 		return len(ts), err
 	},
 	"claim of a batch": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, _ []int64) (int, error) {
-		ts, err := s.ClaimBatch(ctx, taskstore.Batch{IntegrationID: 1, ClientID: 3, TemplateID: 5}, 2)
+		ts, err := s.ClaimBy(ctx, taskstore.ByBatch(taskstore.Batch{IntegrationID: 1, ClientID: 3, TemplateID: 5}), 2)
 		return len(ts), err
 	},
 	"heartbeat": func(ctx context.Context, s *taskstore.Store, leases []taskstore.Task, _ []int64) (int, error) {

@@ -1,4 +1,5 @@
-package main
+// Package explain reads what EXPLAIN says of a statement: pages and indexes, not time.
+package explain
 
 import (
 	"regexp"
@@ -7,12 +8,15 @@ import (
 	"strings"
 )
 
-// plan is what EXPLAIN said, without what differs from run to run.
-type plan struct {
+// Command makes the server run the statement that follows and tell its plan, as Read expects it.
+const Command = "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) "
+
+// Plan is what EXPLAIN said, without what differs from run to run.
+type Plan struct {
 	Text    string
-	Pages   int // of tables and indexes, each access counted, found in the buffers or read
-	indexes []string
-	seqScan bool
+	Pages   int      // of tables and indexes, each access counted, found in the buffers or read
+	Indexes []string // in alphabetical order
+	SeqScan bool     // of tasks
 }
 
 var (
@@ -24,10 +28,10 @@ var (
 	longArray  = regexp.MustCompile(`'\{([^,}']*)(?:,[^,}']*){8,}\}'`)
 )
 
-// readPlan takes the lines of EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF). Whether a
-// page was found in the buffers, and whether a write to it was due, is chance: only the sum is kept.
-func readPlan(lines []string) plan {
-	var p plan
+// Read takes the lines that Command prints. Whether a page was found in the buffers, and whether it had to be
+// written, is chance: only the sum is kept.
+func Read(lines []string) Plan {
+	var p Plan
 	var kept []string
 	for _, line := range lines {
 		if strings.HasPrefix(line, "Planning:") {
@@ -44,15 +48,15 @@ func readPlan(lines []string) plan {
 			continue
 		}
 		for _, m := range indexUse.FindAllStringSubmatch(line, -1) {
-			p.indexes = append(p.indexes, m[1]+m[2])
+			p.Indexes = append(p.Indexes, m[1]+m[2])
 		}
-		p.seqScan = p.seqScan || strings.Contains(line, "Seq Scan on tasks")
+		p.SeqScan = p.SeqScan || strings.Contains(line, "Seq Scan on tasks")
 		line = memory.ReplaceAllString(line, "")
 		kept = append(kept, longArray.ReplaceAllString(line, "'{$1,…}'"))
 	}
 	p.Text = strings.Join(kept, "\n")
-	slices.Sort(p.indexes)
-	p.indexes = slices.Compact(p.indexes)
+	slices.Sort(p.Indexes)
+	p.Indexes = slices.Compact(p.Indexes)
 	return p
 }
 
@@ -77,9 +81,9 @@ func countNodes(lines []string) int {
 	return n
 }
 
-// shape is the plan's nodes with their rows and pages, without the conditions, in which a custom plan
-// shows values and a generic one parameters.
-func (p plan) shape() string {
+// Shape is the plan's nodes with their rows and pages. It leaves out the conditions: a custom plan shows values in
+// them, and a generic one parameters.
+func (p Plan) Shape() string {
 	var nodes []string
 	for line := range strings.Lines(p.Text) {
 		if actualRows.MatchString(line) || strings.HasPrefix(strings.TrimSpace(line), "Pages: ") {
