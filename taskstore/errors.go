@@ -154,7 +154,10 @@ var errChanged = errors.New("changed since it was read")
 func mayBeDone(err error, conn *pgx.Conn) bool {
 	var server *pgconn.PgError
 	var scan pgx.ScanArgError
+	var preparing pgx.ErrPreprocessingBatch
 	switch {
+	case errors.As(err, &preparing): // a batch, before it was sent
+		return false
 	case errors.As(err, &server):
 		// The server's errors roll back. Those of class 08 come from a pooler that lost its server; 40003 says itself that
 		// the outcome is unknown; a PANIC may come after the commit has been logged.

@@ -88,3 +88,67 @@ func TestPoisonousTask(t *testing.T) {
 		}
 	}
 }
+
+// A claim of several statements may break between them. What it has claimed by then is the caller's, without an
+// error, which would say that nothing was written.
+func TestClaimThatBreaksHalfWay(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	p := newProxy(t, b.URL)
+	claims := map[string]func(*scene) ([]taskstore.Task, error){
+		"Claim":     func(sc *scene) ([]taskstore.Task, error) { return sc.store.Claim(t.Context(), 3) },
+		"ClaimFair": func(sc *scene) ([]taskstore.Task, error) { return sc.store.ClaimFair(t.Context(), 3) },
+		"Exchange": func(sc *scene) ([]taskstore.Task, error) {
+			return sc.store.Exchange(t.Context(), taskstore.Ended{}, taskstore.Filter{}, 3)
+		},
+	}
+	for name, claim := range claims {
+		// All three, the first, the other two, the second, the third: the second one is poisonous.
+		for passed, want := range []int{0, 0, 1, 1, 1} {
+			sc := newScene(t, b, p, "pool", methodNamed(t, "Claim"))
+			sc.open(t)
+			sc.Exec(t, `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (argument <> 'poison') NOT VALID`)
+			f := p.next(fault{statement: "ClaimPendingIDs", skip: passed})
+			got, err := claim(sc)
+			if !f.done() {
+				t.Errorf("%s: nothing has happened to statement %d", name, passed)
+			}
+			p.heal()
+			var held []taskstore.Task
+			for _, row := range storetest.Stored(t, b.Admin) {
+				if row.Status == taskstore.Processing {
+					held = append(held, row)
+				}
+			}
+			if len(held) != want || !slices.Equal(got, held) {
+				t.Errorf("%s broken at statement %d: returned %+v, and %+v are in processing", name, passed, got, held)
+			}
+			if failed := err != nil; failed != (want == 0 && name != "Exchange") {
+				t.Errorf("%s broken at statement %d: %d tasks, %v", name, passed, len(got), err)
+			}
+		}
+	}
+}
+
+// So with a fair claim that looks whose turn is next when it has some already.
+func TestFairClaimThatBreaksHalfWay(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	p := newProxy(t, b.URL)
+	sc := newScene(t, b, p, "pool", methodNamed(t, "ClaimFair"))
+	sc.open(t)
+	first, err := sc.store.ClaimFair(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := p.next(fault{statement: "ListPendingIntegrations"})
+	more, err := sc.store.ClaimFair(t.Context(), 3)
+	p.heal()
+	if !f.done() || (err == nil) != (len(more) > 0) {
+		t.Errorf("claimed %d tasks, %v", len(more), err)
+	}
+	held := storetest.One[int](t, b.Admin, `SELECT count(*) FROM tasks WHERE status = 1`)
+	if held != len(first)+len(more) {
+		t.Errorf("%d tasks are in processing; returned were %d and %d", held, len(first), len(more))
+	}
+}

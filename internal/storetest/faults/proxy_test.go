@@ -34,6 +34,7 @@ type proxy struct {
 // fault is what happens to the next request that runs a statement.
 type fault struct {
 	statement string  // its name in queries/
+	skip      int     // as many such requests pass before
 	prepare   bool    // the request that has it prepared, not the one that runs it
 	request   float64 // the part of the request that reaches the server
 	answer    float64 // the part of the answer that reaches the client
@@ -97,6 +98,9 @@ func (p *proxy) take(r request) *fault {
 	defer p.mu.Unlock()
 	f := p.fault
 	if f == nil || f.done() || r.statement != f.statement || r.runs == f.prepare {
+		return nil
+	}
+	if f.skip--; f.skip >= 0 {
 		return nil
 	}
 	return f
