@@ -91,7 +91,8 @@ func TestClaimBatchTakesOnlyThatBatch(t *testing.T) {
 				}
 			}
 		}
-		storetest.WantIDs(t, "other batches", storetest.IDs(storetest.Claim(t, s, 12)), 1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15)
+		storetest.WantIDs(t, "other batches", storetest.IDs(storetest.Claim(t, s, 12)),
+			1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15)
 	})
 }
 
