@@ -4,14 +4,31 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-SQLC     := go tool -modfile=tools/go.mod sqlc
-GOLANGCI := go tool -modfile=tools/lint/go.mod golangci-lint
-SQUAWK   := npx --yes --loglevel=error squawk-cli@2.66.0
-WITHPG   := go run ./internal/pgserver/withpg
+# Modules of their own, so that what they require stays out of an importer's go.sum.
+MODULES := . bench gormtest examples/tracing
+
+# What a change must pass, in this order.
+GATE := lint verify test-race race faults test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
+	readme release-check bench-databases demo test-matrix docker-test
+
+SQLC       := go tool -modfile=tools/go.mod sqlc
+ACTIONLINT := go tool -modfile=tools/go.mod actionlint
+GOLANGCI   := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+GORELEASER := go tool -modfile=tools/release/go.mod goreleaser
+SQUAWK     := npx --yes --loglevel=error squawk-cli@2.66.0
+WITHPG     := go run ./internal/pgserver/withpg
 
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: gate
+gate: ## Run every check that a change must pass, and show what took how long (GATE="lint verify": only these)
+	@tools/gate.sh $(GATE)
+
+.PHONY: gate-targets
+gate-targets: ## Print the gate's targets as JSON, for the workflow that runs them beside each other
+	@printf '["%s"]\n' "$$(sed 's/ /","/g' <<<"$(strip $(GATE))")"
 
 .PHONY: demo
 demo: ## Migrate a database and watch a small service work on it, about fifteen seconds
@@ -24,13 +41,18 @@ test: ## Run all tests; finds or starts a Postgres
 	go test ./...
 
 .PHONY: test-race
-test-race: ## Run all tests under the race detector
-	go test -race ./...
+test-race: ## Run all tests under the race detector, but not the page counts: it does not change what a statement reads
+	go test -race $$(go list ./... | grep -v /storetest/pages)
 
 RACE ?= 30s
 .PHONY: race
 race: ## Race workers, foreign writers and failures for RACE=30s, and check each task's history (by hand: RACE=1h)
-	TASKSTORE_RACE_TIME=$(RACE) go test -race -count=1 -timeout 0 -v -run 'TestRace$$' ./internal/storetest
+	TASKSTORE_RACE_TIME=$(RACE) go test -race -count=1 -timeout 0 -v -run 'TestRace$$' ./internal/storetest/race
+
+FAULTS ?= 10s
+.PHONY: faults
+faults: ## Cut the network, lock rows, kill and promote servers under the store, FAULTS=10s at random (by hand: FAULTS=10m)
+	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -count=1 -timeout 0 ./internal/storetest/faults/... ./internal/storetest/failover/...
 
 .PHONY: test-kill
 test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
@@ -38,19 +60,21 @@ test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each 
 
 .PHONY: test-gorm
 test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its own)
-	cd gormtest && go vet ./... && go test ./...
+	cd gormtest && go test ./...
 
 .PHONY: test-tracing
 test-tracing: ## Test the example of a traced pool (a module of its own)
-	cd examples/tracing && go vet ./... && go test ./...
+	cd examples/tracing && go test ./...
 
 .PHONY: test-role
 test-role: ## Run the store's suite with the service role's rights
-	TASKSTORE_TEST_ROLE=tasks_service go test -count=1 ./internal/storetest
+	TASKSTORE_TEST_ROLE=tasks_service go test -count=1 $(addprefix ./internal/storetest/,behaviour work access schema race)
 
 .PHONY: test-pgbouncer
 test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode
-	for mode in cache_describe exec; do TASKSTORE_TEST_PGBOUNCER_MODE=$$mode go test -count=1 ./internal/storetest; done
+	for mode in cache_describe exec; do \
+		TASKSTORE_TEST_PGBOUNCER_MODE=$$mode go test -count=1 $(addprefix ./internal/storetest/,behaviour work); \
+	done
 
 .PHONY: demo-tracing
 demo-tracing: ## Watch the spans of a traced pool
@@ -70,13 +94,16 @@ docker-test: ## Run the database tests in containers of a real Docker engine (AR
 	tools/docker-test.sh $(ARGS)
 
 .PHONY: lint
-lint: lint-sql ## Lint the Go code and the migrations
-	go vet ./...
-	$(GOLANGCI) run ./...
+lint: lint-sql lint-workflows ## Lint the Go code of all modules, the migrations and the workflows
+	for module in $(MODULES); do (cd $$module && go vet ./... && $(GOLANGCI) run ./...); done
 
 .PHONY: lint-sql
 lint-sql: ## Lint the migrations (squawk, by npx, and rules of ours)
 	SQUAWK="$(SQUAWK)" tools/lint-migrations.sh
+
+.PHONY: lint-workflows
+lint-workflows: ## Lint the workflows of GitHub
+	$(ACTIONLINT)
 
 .PHONY: generate
 generate: ## Generate dbgen from queries and schema, and what verify compares with
@@ -119,3 +146,13 @@ prove-checks: ## Plant faults in a scratch copy and show that each check turns r
 .PHONY: readme
 readme: ## Run the commands of the README
 	$(WITHPG) tools/readme-commands.sh
+
+.PHONY: release-check
+release-check: ## Check the release recipe, and build this machine's binary by it
+	$(GORELEASER) check
+	$(GORELEASER) build --snapshot --single-target --clean
+	dist/*/taskmigrate version | grep ' v[0-9]'
+
+.PHONY: release
+release: ## Publish the tag of the current commit (needs GITHUB_TOKEN)
+	$(GORELEASER) release --clean

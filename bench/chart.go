@@ -12,25 +12,40 @@ import (
 	"strings"
 )
 
-// chart is a picture of some workloads: for each, one bar an entry, as long as its rows a second in
-// share of the longest.
+// chart is a picture of some workloads. Each workload has one bar for each entry. The fastest entry has the
+// longest bar, and the others are in proportion to it.
 type chart struct {
 	file, title string
 	workloads   []string
-	notes       map[string]string // what a workload is called in this picture
+	notes       map[string]string // the name of each workload in this picture
 }
 
 var charts = []chart{
-	{"create.svg", "Creating tasks: rows per second", []string{"create-1", "create-8", "create-64", "create-many-1000"}, map[string]string{
-		"create-1": "one by one, 1 goroutine", "create-8": "one by one, 8 goroutines", "create-64": "one by one, 64 goroutines",
-		"create-many-1000": "1,000 in one call",
-	}},
-	{"read.svg", "Reading tasks: rows per second", []string{"get-8", "list-100"}, map[string]string{
-		"get-8": "get by id, 8 goroutines", "list-100": "list 100",
-	}},
-	{"work.svg", "Claim and complete, 4 workers: tasks per second", []string{"work-1", "work-10", "work-100", "work-500"}, map[string]string{
-		"work-1": "one by one", "work-10": "batches of 10", "work-100": "batches of 100", "work-500": "batches of 500",
-	}},
+	{
+		"create.svg", "Creating tasks: rows per second",
+		[]string{"create-1", "create-8", "create-64", "create-many-1000"},
+		map[string]string{
+			"create-1":         "one by one, 1 goroutine",
+			"create-8":         "one by one, 8 goroutines",
+			"create-64":        "one by one, 64 goroutines",
+			"create-many-1000": "1,000 in one call",
+		},
+	},
+	{
+		"read.svg", "Reading tasks: rows per second",
+		[]string{"get-8", "list-100"},
+		map[string]string{"get-8": "get by id, 8 goroutines", "list-100": "list 100"},
+	},
+	{
+		"work.svg", "Claim and complete, 4 workers: tasks per second",
+		[]string{"work-1", "work-10", "work-100", "work-500"},
+		map[string]string{
+			"work-1":   "one by one",
+			"work-10":  "batches of 10",
+			"work-100": "batches of 100",
+			"work-500": "batches of 500",
+		},
+	},
 }
 
 // The colours are legible on a white and on a black page.
@@ -56,14 +71,14 @@ func draw(rep *report, dir string) error {
 		if svg == "" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(svg), 0o644); err != nil { //nolint:gosec // as above
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(svg), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// find returns what was measured of a workload.
+// find returns the results of a workload, if it was measured.
 func (rep *report) find(name string) (result, bool) {
 	for _, r := range rep.Results {
 		if r.Name == name {
@@ -111,12 +126,12 @@ func bars(c chart, rep *report) string {
 }
 
 func frame(title string, width, height int, body string) string {
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" aria-label="%[3]s">`+
-		"\n%[4]s"+`<text class="title" x="10" y="24">%[3]s</text>`+"\n%[5]s</svg>\n",
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" `+
+		`role="img" aria-label="%[3]s">`+"\n%[4]s"+`<text class="title" x="10" y="24">%[3]s</text>`+"\n%[5]s</svg>\n",
 		width, height, html.EscapeString(title), style, body)
 }
 
-// thousands prints v with three digits that say something, and commas.
+// thousands prints v rounded to three significant digits, with commas.
 func thousands(v float64) string {
 	if v >= 1000 {
 		step := math.Pow(10, math.Floor(math.Log10(v))-2)
@@ -140,7 +155,7 @@ func scaleChart(rep *report) string {
 		if !ok {
 			continue
 		}
-		rows, _ := strconv.ParseFloat(size, 64) // a name of ours
+		rows, _ := strconv.ParseFloat(size, 64) // claimAt wrote it
 		for _, label := range r.Labels {
 			if lines[label] == nil {
 				labels = append(labels, label)
@@ -155,13 +170,13 @@ func scaleChart(rep *report) string {
 	y := func(ms float64) float64 { return top + height*(1-(math.Log10(ms)+1)/3) } // 0.1 to 100 ms
 	var b strings.Builder
 	for _, ms := range []float64{0.1, 1, 10, 100} {
-		fmt.Fprintf(&b, `<path d="M%d %.1fh%d" stroke="#8c959f" stroke-opacity=".3"/><text x="%d" y="%.1f" text-anchor="end">%g ms</text>`+"\n",
-			left, y(ms), width, left-8, y(ms)+4, ms)
+		fmt.Fprintf(&b, `<path d="M%d %.1fh%d" stroke="#8c959f" stroke-opacity=".3"/>`, left, y(ms), width)
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" text-anchor="end">%g ms</text>`+"\n", left-8, y(ms)+4, ms)
 	}
 	for _, rows := range []float64{1e4, 1e5, 1e6, 1e7} {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(rows), top+height+20, thousands(rows))
 	}
-	// From the top down, so that names of lines that end close together do not cover each other.
+	// From the top down: a name is moved down if it would cover the name above it.
 	end := func(label string) point { return lines[label][len(lines[label])-1] }
 	slices.SortFunc(labels, func(a, b string) int { return cmp.Compare(end(b).ms, end(a).ms) })
 	free := 0.0

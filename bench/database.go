@@ -17,8 +17,8 @@ import (
 	"github.com/tasklane/tasks/schema"
 )
 
-// startServer starts a server as one would set it up for this load, on which a commit waits for the
-// disk. Vacuum and checkpoints come between the measurements instead of into one of them.
+// startServer starts a server with settings that fit this load. A commit waits for the disk. Vacuum and
+// checkpoints run between the measurements, so that none of them disturbs one.
 func startServer(ctx context.Context) (*pgserver.Server, error) {
 	return pgserver.Start(ctx, pgserver.Durable(),
 		pgserver.Setting("max_connections", "300"),
@@ -62,7 +62,7 @@ func newDatabase(ctx context.Context, server *pgserver.Server, name string, conn
 
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	db := stdlib.OpenDBFromPool(pool)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS, goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (d *database) close() error {
 	return d.drop()
 }
 
-// settle leaves no work from before to the measurement that follows.
+// settle does the server's pending upkeep now, so that it does not fall into the next measurement.
 func (d *database) settle(ctx context.Context) error {
 	return d.exec(ctx, "VACUUM ANALYZE tasks", "CHECKPOINT")
 }
@@ -139,8 +139,7 @@ func (d *database) fill(ctx context.Context, first, n, status int) error {
 	return nil
 }
 
-// hold keeps a snapshot from before everything that follows, as a long report or a forgotten session
-// does.
+// hold keeps a snapshot open from now on, as a long report or a forgotten session does.
 func (d *database) hold(ctx context.Context) error {
 	conn, err := d.admin.Acquire(ctx)
 	if err != nil {
@@ -155,12 +154,12 @@ func (d *database) hold(ctx context.Context) error {
 	return nil
 }
 
-// release ends what hold began.
+// release ends the transaction that hold began.
 func (d *database) release() {
 	if d.snapshot == nil {
 		return
 	}
-	_, _ = d.snapshot.Exec(context.Background(), "ROLLBACK") // a broken connection holds nothing either
+	_, _ = d.snapshot.Exec(context.Background(), "ROLLBACK") // if the connection is broken, its snapshot is gone, too
 	d.snapshot.Release()
 	d.snapshot = nil
 }
@@ -174,13 +173,14 @@ func (d *database) exec(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// count returns how many tasks have one of the statuses, of all if none is named.
+// count returns how many tasks have one of the statuses, or how many there are if no status is given.
 func (d *database) count(ctx context.Context, statuses ...int) (n int, err error) {
-	err = d.admin.QueryRow(ctx, "SELECT count(*) FROM tasks WHERE $1::int[] IS NULL OR status = ANY ($1)", statuses).Scan(&n)
+	const sql = "SELECT count(*) FROM tasks WHERE $1::int[] IS NULL OR status = ANY ($1)"
+	err = d.admin.QueryRow(ctx, sql, statuses).Scan(&n)
 	return n, err
 }
 
-// tasks reads the n tasks from id first on.
+// tasks reads n tasks, beginning with id first.
 func (d *database) tasks(ctx context.Context, first, n int) ([]task, error) {
 	rows, err := d.admin.Query(ctx, "SELECT * FROM tasks WHERE id >= $1 ORDER BY id LIMIT $2", first, n)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command bench measures package taskstore against what people would use in its place, on one durable
-// server, and prints what came out. Run it from its own directory: go run .
+// Command bench compares package taskstore with what people would use instead, on one durable
+// server, and prints the results. Run it from its own directory: go run .
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.Float64Var(&o.seconds, "seconds", 1, "how long a measurement takes")
 	flag.IntVar(&o.conns, "conns", 16, "the size of each peer's pool")
-	flag.BoolVar(&o.quick, "quick", false, "a look in about a minute: one round, fewer rows")
+	flag.BoolVar(&o.quick, "quick", false, "a rough measurement in about two minutes: one round, fewer rows")
 	flag.BoolVar(&o.scale, "scale", false, "claim latency in tables of 10 thousand to 10 million rows, and nothing else")
 	flag.StringVar(&o.json, "json", "", "write the results to this file (default results.json, with -scale scale.json)")
 	flag.StringVar(&o.svg, "svg", "../docs/bench", "draw the charts into this directory")
@@ -68,7 +68,7 @@ func bench(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer server.Close() //nolint:errcheck // it goes away with the process in any case
+	defer server.Close() //nolint:errcheck // it ends with the process in any case
 	r := &runner{options: o, server: server, label: label, homes: make(map[string]*database)}
 	defer r.close()
 	if o.profile != "" {
@@ -76,7 +76,7 @@ func bench(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if err := pprof.StartCPUProfile(f); err != nil {
 			return err
 		}

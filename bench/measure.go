@@ -16,19 +16,19 @@ type sample struct {
 	Mean   float64 `json:"mean_ms"` // of an operation
 	P50    float64 `json:"p50_ms"`  // of an operation
 	P99    float64 `json:"p99_ms"`  // of an operation
-	Allocs float64 `json:"allocs"`  // an operation, of the whole client; 0 if it is another process
-	CPU    float64 `json:"cpu_us"`  // an operation, of the client alone; 0 if it is another process
+	Allocs float64 `json:"allocs"`  // per operation, by this process; 0 if the client is another process
+	CPU    float64 `json:"cpu_us"`  // per operation, by this process; 0 if the client is another process
 	Rows   int     `json:"rows"`    // in all
 	Ops    int     `json:"ops"`     // in all
 	Secs   float64 `json:"seconds"` // in all
 }
 
-// operation does one operation of worker w, its i-th, and returns how many rows it stood for. 0 ends
-// the worker: there is nothing left to do.
+// operation does the i-th operation of worker w and returns how many rows it handled. 0 means that nothing is
+// left to do, and ends the worker.
 type operation func(ctx context.Context, w, i int) (rows int, err error)
 
-// loop runs op in workers goroutines until the time is over, there is nothing left to do, or each has
-// done limit operations (0: no limit).
+// loop runs op in as many goroutines as workers says, until the time d is over, nothing is left to do, or each
+// has done limit operations (0: no limit).
 func loop(ctx context.Context, op operation, workers int, d time.Duration, limit, base int) (sample, error) {
 	lat := make([][]time.Duration, workers)
 	rows := make([]int, workers)
@@ -75,7 +75,9 @@ func loop(ctx context.Context, op operation, workers int, d time.Duration, limit
 	return summarize(slices.Concat(lat...), total, elapsed, after.Mallocs-before.Mallocs, cpu)
 }
 
-func summarize(lat []time.Duration, rows int, elapsed time.Duration, mallocs uint64, cpu time.Duration) (sample, error) {
+func summarize(
+	lat []time.Duration, rows int, elapsed time.Duration, mallocs uint64, cpu time.Duration,
+) (sample, error) {
 	if len(lat) == 0 {
 		return sample{}, fmt.Errorf("nothing was done")
 	}
@@ -98,8 +100,8 @@ func summarize(lat []time.Duration, rows int, elapsed time.Duration, mallocs uin
 	}, nil
 }
 
-// cpuTime is what this process has used of the processors. It says less of the machine's other load than
-// the time that passes does.
+// cpuTime is the processor time that this process has used. The machine's other load disturbs it less than
+// it disturbs elapsed time.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -108,7 +110,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// median of values, which it sorts.
+// median sorts values and returns their median.
 func median(values []float64) float64 {
 	slices.Sort(values)
 	n := len(values)

@@ -18,7 +18,7 @@ type report struct {
 	Targets []target `json:"targets,omitempty"`
 }
 
-// medianOf is the median of one figure over the rounds of an entry.
+// medianOf returns the median of one figure over all rounds of an entry.
 func (r result) medianOf(label string, figure func(sample) float64) float64 {
 	var values []float64
 	for _, s := range r.Samples[label] {
@@ -34,7 +34,7 @@ func p99(s sample) float64    { return s.P99 }
 func cpu(s sample) float64    { return s.CPU }
 func allocs(s sample) float64 { return s.Allocs }
 
-// spread is a ratio that was taken round by round.
+// spread is a ratio that was computed for each round.
 type spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -43,7 +43,7 @@ type spread struct {
 
 func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max) }
 
-// ratio divides a figure of one entry by that of another, of the same round each time.
+// ratio divides a figure of one entry by that of another, round by round.
 func (r result) ratio(over, under string, figure func(sample) float64) (spread, bool) {
 	a, b := r.Samples[over], r.Samples[under]
 	var values []float64
@@ -71,14 +71,14 @@ func (rep *report) print(w io.Writer) {
 				orDash("%.1f", r.medianOf(label, cpu)), orDash("%.0f", r.medianOf(label, allocs)), ratio)
 		}
 	}
-	_ = tw.Flush() // as any print to standard output
+	_ = tw.Flush() // an error is ignored, as with any print to standard output
 	rep.Targets = judge(rep.Results)
 	if len(rep.Targets) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
 	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "what it must show\tat least\tmeasured (least–most)\t")
+	fmt.Fprintln(tw, "goal\tat least\tmeasured (least–most)\t")
 	for _, t := range rep.Targets {
 		verdict := "met"
 		if !t.Met {
@@ -89,7 +89,7 @@ func (rep *report) print(w io.Writer) {
 	_ = tw.Flush()
 }
 
-// orDash prints a figure that not every entry has.
+// orDash prints a figure, or a dash if the entry does not have it.
 func orDash(format string, v float64) string {
 	if v == 0 {
 		return "–"
@@ -102,7 +102,7 @@ func (rep *report) save(o options) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.json, append(data, '\n'), 0o644); err != nil { //nolint:gosec // no secret
+	if err := os.WriteFile(o.json, append(data, '\n'), 0o644); err != nil {
 		return err
 	}
 	return draw(rep, o.svg)

@@ -15,16 +15,16 @@ import (
 	"github.com/tasklane/tasks/internal/pgserver"
 )
 
-// ours is the entry that the others are compared with.
+// ours is the label of the entry that the others are compared with.
 const ours = "taskstore"
 
-// result is all that was measured of a workload.
+// result has everything that was measured of a workload.
 type result struct {
 	Name    string              `json:"name"`
 	What    string              `json:"what"`
 	Workers int                 `json:"workers"`
 	Labels  []string            `json:"entries"`
-	Samples map[string][]sample `json:"samples"` // by label, one a round
+	Samples map[string][]sample `json:"samples"` // by label, one for each round
 }
 
 type runner struct {
@@ -55,8 +55,8 @@ func (r *runner) home(ctx context.Context, name string) (*database, error) {
 	return d, d.connect(ctx)
 }
 
-// measure runs a workload's entries round by round, each round in another order, so that what
-// disturbs the machine for a while disturbs all of them.
+// measure runs a workload's entries round by round, in another order each time. So other load that lasts for a
+// while disturbs all of them.
 func (r *runner) measure(ctx context.Context, w workload) (result, error) {
 	defer func() {
 		for _, d := range r.homes {
@@ -89,7 +89,7 @@ func (r *runner) measure(ctx context.Context, w workload) (result, error) {
 	return res, nil
 }
 
-// once is one measurement, whose result it checks against the table.
+// once does one measurement, and checks the number of rows against the table.
 func (r *runner) once(ctx context.Context, w workload, e entry) (s sample, err error) {
 	d, err := r.home(ctx, e.Home)
 	if err != nil {
@@ -112,9 +112,9 @@ func (r *runner) once(ctx context.Context, w workload, e entry) (s sample, err e
 		return s, err
 	}
 	const warm = 10
-	if !w.cold { // connections, plans and pages
+	if !w.cold { // warm up connections, plans and pages
 		if _, err := loop(ctx, op, w.workers, seconds(r.seconds/5), warm, 0); err != nil {
-			return s, fmt.Errorf("before the measurement: %w", err)
+			return s, fmt.Errorf("while warming up: %w", err)
 		}
 	}
 	before, err := d.count(ctx, w.added...)
@@ -123,7 +123,7 @@ func (r *runner) once(ctx context.Context, w workload, e entry) (s sample, err e
 	}
 	limit := seconds(r.seconds)
 	if w.limit > 0 {
-		limit = 2 * limit // it ends by itself; this bounds who is slow
+		limit = 2 * limit // the workload ends by itself; this is the limit for slow entries
 	}
 	if w.limit == 1 {
 		limit = time.Hour

@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// target is a ratio that the project promises.
+// target is a promised ratio with what was measured.
 type target struct {
 	What string `json:"what"`
 	Want string `json:"want"`
@@ -10,7 +10,8 @@ type target struct {
 	Met  bool   `json:"met"`
 }
 
-// promise says that a figure of one entry is at least, or at most, so many times that of another.
+// promise says how many times the figure of one entry (over) must be that of another (under): at least bound,
+// or, with most, at most bound.
 type promise struct {
 	what, workload string
 	over, under    string
@@ -32,13 +33,19 @@ var promises = []promise{
 	{"claim and complete by 100, to river", "work-100", ours, "river", rate, 1, false},
 	{"claim and complete by 100, to gorm", "work-100", ours, "gorm", rate, 8, false},
 	{"claim and complete by 500, to river", "work-500", ours, "river", rate, 1.3, false},
-	{"claim and complete after 1,000,000 rows, to itself", "work-100-finished", ours, "taskstore, empty table", rate, 0.9, false},
-	{"time of a claim beside an old snapshot, to itself", "claim-1-snapshot", ours, "taskstore, no snapshot", mean, 1.5, true},
+	{
+		"claim and complete after 1,000,000 rows, to itself", "work-100-finished",
+		ours, "taskstore, empty table", rate, 0.9, false,
+	},
+	{
+		"time of a claim beside an old snapshot, to itself", "claim-1-snapshot",
+		ours, "taskstore, no snapshot", mean, 1.5, true,
+	},
 	{"allocations of a get, to pgx", "get-8", ours, "pgx", allocs, 1, true},
 	{"allocations of a listed row, to pgx", "list-100", ours, "pgx", allocs, 1, true},
 }
 
-// judge compares what was measured with the promises; what was not measured is left out.
+// judge compares the results with the promises. It leaves out promises whose workload was not measured.
 func judge(results []result) []target {
 	var ts []target
 	for _, p := range promises {
@@ -52,7 +59,7 @@ func judge(results []result) []target {
 			}
 			t := target{What: p.what, Want: fmt.Sprintf("%.2f ×", p.bound), Got: got, Met: got.Median >= p.bound}
 			if p.most {
-				// Allocations are counted over the whole process; a hundredth is not the operation's.
+				// Allocations are counted for the whole process, so up to a hundredth may be somebody else's.
 				t.Want, t.Met = fmt.Sprintf("at most %.2f ×", p.bound), got.Median <= p.bound*1.01
 			}
 			ts = append(ts, t)

@@ -7,7 +7,7 @@ import (
 	"github.com/tasklane/tasks/bench/peer"
 )
 
-// workers is how many goroutines claim and complete.
+// workers is the number of goroutines that claim and complete.
 const workers = 4
 
 const claimScript = `UPDATE tasks SET status = 1,
@@ -17,7 +17,8 @@ const claimScript = `UPDATE tasks SET status = 1,
 
 // workScript claims a batch and completes it.
 const workScript = `WITH claimed AS (` + claimScript + `)
-SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids, coalesce(array_agg(updated_at ORDER BY id), '{}') AS versions FROM claimed \gset
+SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids,
+  coalesce(array_agg(updated_at ORDER BY id), '{}') AS versions FROM claimed \gset
 UPDATE tasks SET status = 2,
   updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
 FROM (SELECT unnest((:ids)::bigint[]) AS id, unnest((:versions)::bigint[]) AS version) AS held
@@ -43,7 +44,7 @@ func life(batch int) workload {
 					err = p.CreateMany(ctx, ts)
 				}
 				done, n := 0, 1
-				for err == nil && n > 0 && done < batch { // some take fewer than they are asked to
+				for err == nil && n > 0 && done < batch { // some peers take fewer than asked for
 					n, err = p.Work(ctx, batch-done, true)
 					done += n
 				}
@@ -61,11 +62,12 @@ func workOp(batch int) func(context.Context, *database, peer.Peer) (operation, e
 	}
 }
 
-// work claims and completes tasks that are there, as a task runner does.
+// work claims and completes tasks that exist already, as a task runner does.
 func work(batch, tasks int) workload {
 	return workload{
-		name:    fmt.Sprintf("work-%d", batch),
-		what:    fmt.Sprintf("claim and complete; 4 workers, batches of %d (gorm: one at a time; river: 4 clients of %[1]d workers)", batch),
+		name: fmt.Sprintf("work-%d", batch),
+		what: fmt.Sprintf("claim and complete; 4 workers, batches of %d "+
+			"(gorm: one at a time; river: 4 clients of %[1]d workers)", batch),
 		workers: workers,
 		entries: by("taskstore", "pgx", "sqlc", "bun", "gorm", "river", "pgbench"),
 		limit:   tasks, // it ends when nothing is left
@@ -77,7 +79,7 @@ func work(batch, tasks int) workload {
 	}
 }
 
-// complete ends tasks one by one, as workers do that work on single tasks, many in a program.
+// complete ends tasks one by one, as a program does that has many workers with one task each.
 func complete(goroutines int) workload {
 	const own = 1_000
 	return workload{
@@ -103,7 +105,7 @@ func complete(goroutines int) workload {
 	}
 }
 
-// refill makes a database hold so many pending tasks, beside its past.
+// refill empties the table and fills it with that many pending tasks.
 func refill(tasks int) func(context.Context, *database) error {
 	return func(ctx context.Context, d *database) error {
 		if err := d.empty(ctx); err != nil {
@@ -113,7 +115,7 @@ func refill(tasks int) func(context.Context, *database) error {
 	}
 }
 
-// workAfter is work in batches of 100 in a database with a past, beside our own figure without one.
+// workAfter is work in batches of 100 in a database with a past, compared with our own figure without one.
 func workAfter(name, home string, tasks int) workload {
 	w := work(100, tasks)
 	w.name = name
@@ -138,7 +140,7 @@ func workAfter(name, home string, tasks int) workload {
 	return w
 }
 
-// claimBeside is the time of a claim with an old snapshot held, and without.
+// claimBeside measures the time of a claim while somebody holds an old snapshot, and while nobody does.
 func claimBeside() workload {
 	const pending = 4_000
 	return workload{
@@ -156,7 +158,7 @@ func claimBeside() workload {
 			if d.name == homeMain {
 				return refill(pending)(ctx, d)
 			}
-			if d.snapshot != nil { // what was claimed meanwhile adds few dead entries
+			if d.snapshot != nil { // earlier measurements added only a few dead entries
 				return d.topUp(ctx, pending)
 			}
 			return dead(ctx, d, pending)
@@ -168,7 +170,7 @@ func claimBeside() workload {
 	}
 }
 
-// claimAt is the time of a claim in a table of so many rows, nearly all of them finished.
+// claimAt measures the time of a claim in a table of that many rows, nearly all of them finished.
 func claimAt(rows int) workload {
 	const pending = 4_000
 	return workload{
@@ -198,7 +200,7 @@ func finished(ctx context.Context, d *database, pending int) error {
 	return d.topUp(ctx, pending)
 }
 
-// dead is a past whose traces cannot be removed while a snapshot is held.
+// dead is a past that leaves dead index entries, which cannot be removed while the snapshot is held.
 func dead(ctx context.Context, d *database, pending int) error {
 	d.release()
 	if err := d.empty(ctx); err != nil {
@@ -219,7 +221,7 @@ func dead(ctx context.Context, d *database, pending int) error {
 	return d.topUp(ctx, pending)
 }
 
-// growTo adds finished tasks until there are so many.
+// growTo adds finished tasks until the table has that many rows.
 func (d *database) growTo(ctx context.Context, rows int) error {
 	n, err := d.count(ctx)
 	if err != nil || n >= rows {
@@ -228,7 +230,7 @@ func (d *database) growTo(ctx context.Context, rows int) error {
 	return d.fill(ctx, n, rows-n, 2)
 }
 
-// topUp adds pending tasks until there are so many.
+// topUp adds pending tasks until there are that many.
 func (d *database) topUp(ctx context.Context, pending int) error {
 	n, err := d.count(ctx, 0)
 	if err != nil || n >= pending {

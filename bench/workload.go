@@ -12,22 +12,22 @@ import (
 
 type task = taskstore.Task
 
-// workload is one row of the table of results: what is done, by whom, and where.
+// workload is one row of the table of results: what is done, by which peers, and in which databases.
 type workload struct {
 	name    string
 	what    string
 	workers int
 	entries []entry
 	limit   int  // operations of a worker; 0: as many as the time allows
-	rounds  int  // at most that many; 0: as asked for
-	cold    bool // no operations before the measurement
-	scale   bool // only when asked for
+	rounds  int  // at most that many; 0: as many as the flag says
+	cold    bool // without warming up
+	scale   bool // only with -scale
 
-	prepare func(context.Context, *database) error                         // before each measurement
-	op      func(context.Context, *database, peer.Peer) (operation, error) // nil: this peer cannot do it
-	added   []int                                                          // the statuses of which each row adds one; nil: none is checked
-	script  string                                                         // for pgbench
-	rows    int                                                            // of one run of the script
+	prepare func(context.Context, *database) error // before each measurement
+	op      func(context.Context, *database, peer.Peer) (operation, error)
+	added   []int  // each row that was handled adds one task with one of these statuses; nil: not checked
+	script  string // for pgbench
+	rows    int    // of one run of the script
 }
 
 // entry is a peer at work in a database.
@@ -35,7 +35,7 @@ type entry struct {
 	Label, Peer, Home string
 }
 
-// The databases: the first is emptied before each measurement, the others have a past.
+// The databases. The first is emptied before each measurement, the others have a past.
 const (
 	homeMain     = "main"
 	homeFinished = "finished" // a million finished tasks
@@ -62,7 +62,7 @@ func by(peers ...string) []entry {
 	return es
 }
 
-// workloads returns all there are, with quick fewer rows.
+// workloads returns all workloads; with quick they have fewer rows.
 func workloads(quick bool) []workload {
 	shrink := 1
 	if quick {
@@ -112,7 +112,8 @@ func create(workers int) workload {
 		script: `\set i random(1, 1000000)
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 VALUES (:i % 200 + 1, :i % 50000 + 1, :i % 1000 + 1, :i % 5000 + 1, :i % 20 + 1,
-  '{"to":"user123456@example.com","subject":"Your invoice is ready","locale":"en","attempt":1,"tags":["billing","monthly"]}')
+  '{"to":"user123456@example.com","subject":"Your invoice is ready",'
+    || '"locale":"en","attempt":1,"tags":["billing","monthly"]}')
 RETURNING id, created_at, updated_at;
 `,
 	}
@@ -147,7 +148,8 @@ func createMany(n int) workload {
 		rows:  n,
 		script: fmt.Sprintf(`INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1,
-  '{"to":"user' || i || '@example.com","subject":"Your invoice is ready","locale":"en","attempt":1,"tags":["billing","monthly"]}'
+  '{"to":"user' || i || '@example.com","subject":"Your invoice is ready",'
+    || '"locale":"en","attempt":1,"tags":["billing","monthly"]}'
 FROM generate_series(1::bigint, %d) AS i RETURNING id;
 `, n),
 	}
@@ -157,7 +159,7 @@ FROM generate_series(1::bigint, %d) AS i RETURNING id;
 	return w
 }
 
-// full makes the main database hold tableRows tasks, each status a quarter.
+// full fills the main database with tableRows tasks, a quarter of them in each status.
 func full(ctx context.Context, d *database) error {
 	if n, err := d.count(ctx); err != nil || n == tableRows {
 		return err
@@ -182,7 +184,7 @@ func get() workload {
 		prepare: full,
 		op: func(_ context.Context, _ *database, p peer.Peer) (operation, error) {
 			return func(ctx context.Context, _, _ int) (int, error) {
-				want := rand.Int64N(tableRows) + 1 //nolint:gosec // a load
+				want := rand.Int64N(tableRows) + 1
 				id, err := p.Get(ctx, want)
 				if err == nil && id != want {
 					err = fmt.Errorf("%s got task %d for %d", p.Name, id, want)
@@ -192,12 +194,13 @@ func get() workload {
 		},
 		rows: 1,
 		script: fmt.Sprintf(`\set id random(1, %d)
-SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks WHERE id = :id;
+SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+FROM tasks WHERE id = :id;
 `, tableRows),
 	}
 }
 
-// list reads pages of 100, of one of so many integrations, or of all tasks if that is 0.
+// list reads pages of 100 tasks: of one of that many integrations, or of all tasks if integrations is 0.
 func list(name string, integrations int64) workload {
 	w := workload{
 		name:    name,
@@ -209,7 +212,7 @@ func list(name string, integrations int64) workload {
 			return func(ctx context.Context, _, _ int) (int, error) {
 				var integration int64
 				if integrations > 0 {
-					integration = rand.Int64N(integrations) + 1 //nolint:gosec // a load
+					integration = rand.Int64N(integrations) + 1
 				}
 				n, err := p.List(ctx, integration, 100)
 				if err == nil && n != 100 {
@@ -219,7 +222,8 @@ func list(name string, integrations int64) workload {
 			}, nil
 		},
 		rows: 100,
-		script: `SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+		script: `
+SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 FROM tasks ORDER BY id DESC LIMIT 100;
 `,
 	}
@@ -255,12 +259,13 @@ func update() workload {
 		},
 		rows: 1,
 		script: fmt.Sprintf(`\set id random(1, %d)
-UPDATE tasks SET integration_id = :id %% 200 + 1, user_id = :id, client_id = :id %% 100, account_id = :id, template_id = 7, argument = '{"n": 1}',
+UPDATE tasks SET integration_id = :id %% 200 + 1, user_id = :id, client_id = :id %% 100, account_id = :id,
+  template_id = 7, argument = '{"n": 1}',
   updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
 WHERE id = :id RETURNING updated_at;
 `, workers*own),
 	}
 }
 
-// seconds is d in a unit that flags and results use.
+// seconds returns s as a Duration: flags and results are in seconds.
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

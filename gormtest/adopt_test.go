@@ -11,8 +11,8 @@ import (
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
-// Every shape in which the table is found in production is adopted, migrated and then passes verify,
-// with every row kept.
+// In whichever of its known shapes the table is found, it is adopted and migrated, then passes verify, and
+// keeps every row.
 func TestEveryShapeIsAdoptedAndRepaired(t *testing.T) {
 	t.Parallel()
 	origins := map[string]func(t *testing.T, url string){
@@ -69,14 +69,15 @@ func holdToTheDocument(t *testing.T, url string) {
 	if _, err := m.Adopt(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	if recorded := dbtest.Value[string](t, url, `SELECT string_agg(version_id::text, ',' ORDER BY id) FROM goose_db_version`); recorded != "0,1" {
+	const versions = `SELECT string_agg(version_id::text, ',' ORDER BY id) FROM goose_db_version`
+	if recorded := dbtest.Value[string](t, url, versions); recorded != "0,1" {
 		t.Errorf("adopt recorded %s, want 0,1", recorded)
 	}
 	if again, err := m.Adopt(t.Context(), true); err != nil || !again.Already {
 		t.Errorf("a second adopt: %+v, %v", again, err)
 	}
 
-	if _, err := m.Up(t.Context(), 0); err != nil {
+	if _, err := m.Up(t.Context(), migrate.Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, findings, err := m.Verify(t.Context()); err != nil || len(findings) > 0 {
@@ -86,7 +87,7 @@ func holdToTheDocument(t *testing.T, url string) {
 		t.Error("a row is not as it was")
 	}
 	if got := column(t, url, `created_at`); !strings.HasPrefix(got, "1721818960000,1721818960936,") {
-		t.Errorf("created_at is %s: seconds have become milliseconds and those have stayed, or so they should", got)
+		t.Errorf("created_at is %s; want seconds turned into milliseconds, and milliseconds kept", got)
 	}
 	const wrong = `SELECT count(*) FROM tasks WHERE created_at < 100000000000 OR updated_at < 100000000000`
 	if n := dbtest.Value[int](t, url, wrong); n > 0 {
@@ -99,14 +100,17 @@ func fill(t *testing.T, url string) {
 	t.Helper()
 	dbtest.Exec(t, url,
 		`INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)
-		 VALUES (1, 2, 3, 4, 5, '{"project":"p"}', 1721818960, 1721818960), (1, 2, 3, 4, 5, '', 1721818960936, 1721818960936)`)
+		 VALUES (1, 2, 3, 4, 5, '{"project":"p"}', 1721818960, 1721818960),
+			(1, 2, 3, 4, 5, '', 1721818960936, 1721818960936)`)
 	task := Task{IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: "by GORM", Status: 2}
 	if err := open(t, url).Create(&task).Error; err != nil {
 		t.Fatal(err)
 	}
-	const nullable = `SELECT NOT attnotnull FROM pg_attribute WHERE attrelid = 'tasks'::regclass AND attname = 'updated_at'`
+	const nullable = `SELECT NOT attnotnull FROM pg_attribute
+		WHERE attrelid = 'tasks'::regclass AND attname = 'updated_at'`
 	if dbtest.Value[bool](t, url, nullable) {
-		dbtest.Exec(t, url, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)
+		dbtest.Exec(t, url, `
+			INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)
 			VALUES (1, 2, 3, 4, 5, 'no times', NULL, NULL)`)
 	}
 }
@@ -144,7 +148,7 @@ func TestTheDocumentsProgramGoesOnWorking(t *testing.T) {
 		t.Errorf("saved %+v", saved)
 	}
 	if err := db.Create(&Task{Argument: "x", Status: 9}).Error; err == nil {
-		t.Error("a status of 9 was taken")
+		t.Error("a status of 9 was accepted")
 	}
 }
 
@@ -152,13 +156,13 @@ func TestVerifyTellsWhatAutoMigrateBroke(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
 	m := migrator(t, url)
-	if _, err := m.Up(t.Context(), 0); err != nil {
+	if _, err := m.Up(t.Context(), migrate.Newest); err != nil {
 		t.Fatal(err)
 	}
 	autoMigrate(t, url)
 	_, findings, err := m.Verify(t.Context())
-	if failure, ok := errors.AsType[*migrate.Error](err); !ok || failure.Code != migrate.ExitDrift {
-		t.Errorf("verify: %v, want exit code %d", err, migrate.ExitDrift)
+	if failure, ok := errors.AsType[*migrate.Error](err); !ok || failure.Kind != migrate.Drift {
+		t.Errorf("verify: %v, want kind %d", err, migrate.Drift)
 	}
 	if len(findings) == 0 {
 		t.Fatal("nothing was found")

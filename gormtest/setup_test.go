@@ -1,5 +1,5 @@
-// Package gormtest runs the document's GORM program against tables that taskmigrate takes over and
-// keeps. It is a module of its own, so that no importer of the store ever sees GORM.
+// Package gormtest runs the GORM program of the table's document against tables that taskmigrate has taken
+// over and migrated. It is a module of its own, so that GORM never reaches a service that imports the store.
 package gormtest
 
 import (
@@ -49,7 +49,7 @@ func autoMigrate(t *testing.T, url string) {
 	}
 }
 
-// migrator is taskmigrate on that database.
+// migrator returns what taskmigrate would use on that database.
 func migrator(t *testing.T, url string) *migrate.Migrator {
 	t.Helper()
 	m, err := migrate.New(url, migrate.Defaults())
@@ -59,8 +59,9 @@ func migrator(t *testing.T, url string) *migrate.Migrator {
 	return m
 }
 
-// column reads one column of all tasks in order of id, as text.
+// column returns the values of an expression for all tasks in the order of their ids, separated by commas.
 func column(t *testing.T, url, expression string) string {
 	t.Helper()
-	return dbtest.Value[string](t, url, `SELECT coalesce(string_agg((`+expression+`)::text, ',' ORDER BY id), '') FROM tasks`)
+	return dbtest.Value[string](t, url,
+		`SELECT coalesce(string_agg((`+expression+`)::text, ',' ORDER BY id), '') FROM tasks`)
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/tasklane/tasks/internal/pgserver"
 )
 
-// owner is a fresh role on the test binary's server that may create databases and nothing else: what a
-// careful DBA gives to CI. All databases it owns come from one test.
+// owner is a new role on the test binary's server that may create databases and nothing else, as a
+// careful DBA gives to CI. Each test has its own, so all databases that the role owns come from that test.
 type owner struct {
-	server *pgserver.Server // Source "url", as if the role's URL had been in the environment
-	admin  *pgx.Conn        // as superuser
+	server *pgserver.Server // with the role's URL and Source "url", as if the environment had named it
+	admin  *pgx.Conn        // a superuser's
 	name   string
 }
 
@@ -51,13 +51,13 @@ func newOwner(t *testing.T) *owner {
 
 func (o *owner) exec(t *testing.T, sql string) {
 	t.Helper()
-	// Cleanups run on it, when the test's own context is over.
+	// Not the test's own context: cleanups use this, and then that context is over.
 	if _, err := o.admin.Exec(context.Background(), sql); err != nil {
 		t.Error(err)
 	}
 }
 
-// databases are those that the role owns, in the order of their names.
+// databases returns the names of those that the role owns, sorted.
 func (o *owner) databases(t *testing.T) []string {
 	t.Helper()
 	rows, err := o.admin.Query(context.Background(),
@@ -83,13 +83,13 @@ func connect(t *testing.T, address string) *pgx.Conn {
 	return conn
 }
 
-// migrations are a goose migration that runs the statement. The name tells one from the other.
+// migrations returns one goose migration of that name, which runs the statement.
 func migrations(name, statement string) fs.FS {
 	file := &fstest.MapFile{Data: []byte("-- +goose Up\n" + statement + ";\n-- +goose Down\nSELECT 1;\n")}
 	return fstest.MapFS{"00001_" + name + ".sql": file}
 }
 
-// recorder is a test that is watched instead of run.
+// recorder stands for a test and records what is said to it.
 type recorder struct {
 	testing.TB
 	failed bool

@@ -10,21 +10,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// keep is for how long a failed test's database, and a template that nobody uses, stay on a server of yours.
+// keep is how long a failed test's database, or a template that nobody uses, stays on the user's server.
 const keep = 24 * time.Hour
 
-// usedPrefix begins a template's comment; the second of its last use follows.
+// usedPrefix begins a template's comment. The Unix time of its last use follows.
 const usedPrefix = "taskstoretest: last used at "
 
-// markUsed notes on the template that it is in use, so that no sweep takes it for stale.
+// markUsed notes in the template's comment that it is in use, so that no sweep removes it.
 func markUsed(ctx context.Context, conn *pgx.Conn, template string, now time.Time) error {
 	_, err := conn.Exec(ctx, fmt.Sprintf("COMMENT ON DATABASE %s IS '%s%d'", quote(template), usedPrefix, now.Unix()))
 	return err
 }
 
-// sweep removes what test binaries left behind that were killed or that failed: databases of this role whose
-// name is ours, that nobody is connected to, and that are older than a day. Templates of other
-// migrations go when they were not used for a day: another branch's tests may need them until then.
+// sweep removes what killed and failed test binaries left behind: databases with one of our names that belong
+// to this role, that nobody is connected to, and that are older than a day. It also removes templates
+// that were not used for a day. Until then another branch's tests, with other migrations, may need them.
 func sweep(ctx context.Context, conn *pgx.Conn, now time.Time) error {
 	rows, err := conn.Query(ctx, `
 		SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '')
@@ -47,7 +47,7 @@ func sweep(ctx context.Context, conn *pgx.Conn, now time.Time) error {
 		return fmt.Errorf("look for old databases: %w", err)
 	}
 	for _, name := range old {
-		// Without FORCE: whoever has connected meanwhile keeps it.
+		// Without FORCE, so that a database to which somebody has just connected stays.
 		_, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name))
 		if err != nil && !hasCode(err, databaseInUse) {
 			return fmt.Errorf("remove old database %s: %w", name, err)
@@ -56,8 +56,8 @@ func sweep(ctx context.Context, conn *pgx.Conn, now time.Time) error {
 	return nil
 }
 
-// lastUse reads when a test's database was made and when a template was last used. It is not ok where
-// the name or the comment is not of our making.
+// lastUse reads when a test's database was made, or when a template was last used. It is not ok if we did
+// not write the name or the comment.
 func lastUse(name, comment string) (last time.Time, ok bool) {
 	second, isTest := strings.CutPrefix(name, "taskstore_test_")
 	if isTest {

@@ -7,20 +7,20 @@
 //		…
 //	}
 //
-// The first call in a test binary finds or starts a PostgreSQL server and migrates one database; each
+// The first call in a test binary finds or starts a PostgreSQL server and migrates one database. Each
 // test then gets a copy of it, in tens of milliseconds.
 //
 // The server is the one that TASKSTORE_TEST_DATABASE_URL names (its user needs the right to create
-// databases), else a private one from server binaries on this machine, else a Docker container of
-// TASKSTORE_TEST_POSTGRES_IMAGE. TASKSTORE_TEST_POSTGRES=url, local or docker forces one of these. What
-// was started ends with the test binary. A private server keeps its files in TMPDIR, if that is set, else in
-// memory (/dev/shm) where there are 8 GiB of it, else in /tmp.
+// databases), else a private one from server programs on this machine, else a Docker container of the image
+// TASKSTORE_TEST_POSTGRES_IMAGE. TASKSTORE_TEST_POSTGRES=url, local or docker forces one of these. A server
+// that the test binary started ends with it. A private server keeps its files in TMPDIR, if that is set, else
+// in memory (/dev/shm) where 8 GiB of it are free, else in /tmp.
 //
-// A test that fails on a server of yours leaves its database there for a day and logs its URL. What killed test
-// binaries left on it is removed after a day, too.
+// On a server of yours the database of a failed test stays for a day, and the test logs its URL. Databases
+// that killed test binaries left there are removed after a day, too.
 //
-// The package brings goose, dockertest and what they need into the go.mod and go.sum of a module that imports it;
-// package taskstore alone does not.
+// The package adds goose, dockertest and what they need to the go.mod and go.sum of a module that imports it.
+// Package taskstore does not.
 package taskstoretest
 
 import (
@@ -42,18 +42,18 @@ import (
 // maxConns bounds each test's pool, so that many tests at once stay within the server's 200 connections.
 const maxConns = 8
 
-// DB is a database of one test. It holds the migrated tasks table, without a row.
+// DB is the database of one test. It has the migrated tasks table, without a row.
 type DB struct {
 	Store *taskstore.Store // over Pool
 	Pool  *pgxpool.Pool    // of up to 8 connections
 	URL   string           // for further connections; it holds the password
 
-	kept string // the URL without its password, where the database can outlive the process
+	kept string // the URL without its password, or "" if the database ends with the process
 	drop func() error
 }
 
-// New returns a new database for the test, which removes it when it ends. Options go to
-// [taskstore.New]. Where there is no server or the database cannot be made, the test fails at once.
+// New returns a new database for the test, and removes it when the test ends. Options go to
+// [taskstore.New]. Without a server, or if the database cannot be made, the test fails at once.
 func New(tb testing.TB, opts ...taskstore.Option) *DB {
 	tb.Helper()
 	src, err := shared()
@@ -71,7 +71,7 @@ func New(tb testing.TB, opts ...taskstore.Option) *DB {
 	return db
 }
 
-// shared is the test binary's server with its template. It needs no closing: see package pgserver.
+// shared is the test binary's server with its template. Nobody has to close it: see package pgserver.
 var shared = sync.OnceValues(func() (*source, error) {
 	srv, err := pgserver.Start(context.Background())
 	if err != nil {
@@ -102,7 +102,8 @@ func (src *source) open(ctx context.Context, opts ...taskstore.Option) (*DB, err
 	return db, nil
 }
 
-// finish closes the pool and removes the database, unless the test failed and somebody can look at it.
+// finish closes the pool and removes the database. If the test failed on a server of the user's, it keeps
+// the database for them to look at.
 func (db *DB) finish(tb testing.TB) {
 	tb.Helper()
 	if err := db.closePool(10 * time.Second); err != nil {
@@ -113,7 +114,7 @@ func (db *DB) finish(tb testing.TB) {
 		tb.Logf("taskstoretest: the failed test's database is kept for a day: %s", db.kept)
 		return
 	case tb.Failed():
-		tb.Log("taskstoretest: the database goes with the test's private server; " +
+		tb.Log("taskstoretest: the database ends with the test's private server; " +
 			"to keep a failed test's database, name a server of yours in TASKSTORE_TEST_DATABASE_URL")
 	}
 	if err := db.drop(); err != nil {
@@ -121,8 +122,8 @@ func (db *DB) finish(tb testing.TB) {
 	}
 }
 
-// closePool closes the pool, which waits until each connection is back in it. One that never comes
-// would hang the test binary.
+// closePool closes the pool, which waits until each connection is back in it. Without a limit, a connection
+// that never comes back would hang the test binary.
 func (db *DB) closePool(patience time.Duration) error {
 	closed := make(chan struct{})
 	go func() {
@@ -138,7 +139,7 @@ func (db *DB) closePool(patience time.Duration) error {
 	}
 }
 
-// withoutPassword is for logs.
+// withoutPassword returns the address for a log, or "" if it is no URL.
 func withoutPassword(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

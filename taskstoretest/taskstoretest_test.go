@@ -17,7 +17,9 @@ import (
 func TestNewIsMigrated(t *testing.T) {
 	t.Parallel()
 	db := New(t)
-	created, err := db.Store.Create(t.Context(), taskstore.NewTask{IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: "{}"})
+	created, err := db.Store.Create(t.Context(), taskstore.NewTask{
+		IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: "{}",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,13 +36,13 @@ func TestNewIsMigrated(t *testing.T) {
 	if poolSees != urlSees {
 		t.Errorf("Pool is on %s, URL on %s", poolSees, urlSees)
 	}
-	// By the same road as production: taskmigrate finds nothing left to do.
+	// The database is migrated as in production: taskmigrate finds nothing left to do.
 	all, err := migrate.Up(t.Context(), db.URL, migrate.Defaults())
 	if err != nil || len(all) == 0 {
 		t.Fatalf("%d migrations, %v", len(all), err)
 	}
 	for _, m := range all {
-		if m.Duration != 0 {
+		if m.DurationMS != nil {
 			t.Errorf("%d %s was still pending", m.Version, m.Name)
 		}
 	}
@@ -101,7 +103,7 @@ func TestDatabaseGoesWithItsTest(t *testing.T) {
 	}
 }
 
-// The private server ends with the process, so nothing can be kept there; the log says how to.
+// A private server ends with the process, so nothing can be kept on it. The log says how to keep a database.
 func TestFailureOnPrivateServerSaysHowToKeep(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)
@@ -149,7 +151,7 @@ func TestWithoutPassword(t *testing.T) {
 	}
 }
 
-// What a test pays for its database, the pool's first connection included.
+// BenchmarkNew measures what a test pays for its database, including the pool's first connection.
 func BenchmarkNew(b *testing.B) {
 	src, err := shared()
 	if err != nil {
@@ -167,7 +169,7 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// What it would pay if it migrated a database itself.
+// BenchmarkFreshMigrate measures what a test would pay if it migrated a database itself.
 func BenchmarkFreshMigrate(b *testing.B) {
 	src, err := shared()
 	if err != nil {

@@ -19,10 +19,10 @@ import (
 // templatePrefix begins the names of migrated databases that tests copy; a hash of the migrations follows.
 const templatePrefix = "taskstore_template_"
 
-// templateLock is held on the maintenance database by whoever builds or removes templates.
+// templateLock is the advisory lock, on the maintenance database, for building and removing templates.
 const templateLock = 0x7461736b73 // "tasks"
 
-// What the server says when another test binary was quicker.
+// The server's answers when another test binary was faster.
 const (
 	duplicateDatabase = "42P04"
 	databaseInUse     = "55006"
@@ -34,18 +34,18 @@ type source struct {
 	template string
 }
 
-// prepare makes sure that the server has a template of these migrations. Several test binaries may do so
-// at once on one server: the first builds it, the others wait.
+// prepare makes sure that the server has a template of these migrations. Several test binaries may do this
+// at the same time on one server: the first builds the template, the others wait for it.
 func prepare(ctx context.Context, srv *pgserver.Server, migrations fs.FS) (*source, error) {
 	conn, err := pgx.Connect(ctx, srv.URL)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx) // and with it goes the lock
+	defer conn.Close(ctx) // this also releases the lock
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(templateLock)); err != nil {
 		return nil, fmt.Errorf("wait for another test binary's template: %w", err)
 	}
-	if srv.Source == "url" { // the others go away with all they hold
+	if srv.Source == "url" { // the others end with the test binary, and their databases with them
 		if err := sweep(ctx, conn, time.Now()); err != nil {
 			return nil, err
 		}
@@ -68,8 +68,7 @@ func prepare(ctx context.Context, srv *pgserver.Server, migrations fs.FS) (*sour
 	return &source{server: srv, template: name}, nil
 }
 
-// templateName depends on all that a template depends on: the migrations, and the role, since only its
-// owner may copy it.
+// templateName is derived from the migrations and from the role, since only its owner may copy a template.
 func templateName(ctx context.Context, conn *pgx.Conn, migrations fs.FS) (string, error) {
 	var role string
 	if err := conn.QueryRow(ctx, "SELECT current_user").Scan(&role); err != nil {
@@ -88,8 +87,8 @@ func templateName(ctx context.Context, conn *pgx.Conn, migrations fs.FS) (string
 	return templatePrefix + hex.EncodeToString(hash.Sum(nil)[:8]), err
 }
 
-// build migrates a database under the name of a test's and renames it at the end, so that a template
-// is whole wherever there is one.
+// build migrates a database that has a test's name, and gives it the template's name at the end. A template
+// that exists is therefore complete.
 func build(ctx context.Context, conn *pgx.Conn, srv *pgserver.Server, name string, migrations fs.FS) error {
 	address, drop, err := srv.CreateDatabase(ctx)
 	if err != nil {
@@ -112,7 +111,7 @@ func build(ctx context.Context, conn *pgx.Conn, srv *pgserver.Server, name strin
 	switch {
 	case err == nil:
 		return nil
-	case hasCode(err, duplicateDatabase): // built from another maintenance database, whose locks are its own
+	case hasCode(err, duplicateDatabase): // somebody built it from another maintenance database, which has its own locks
 		return drop()
 	default:
 		return errors.Join(err, drop())

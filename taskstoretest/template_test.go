@@ -74,7 +74,7 @@ func TestTemplateNameFollowsMigrationsAndRole(t *testing.T) {
 	}
 }
 
-// A template that could not be finished is not there, and neither are its remains.
+// If building a template fails, neither a template nor a half-built database stays.
 func TestHalfBuiltTemplateIsNeverUsed(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)
@@ -87,7 +87,7 @@ func TestHalfBuiltTemplateIsNeverUsed(t *testing.T) {
 	}
 }
 
-// Nobody can sit on the template and so keep tests from copying it.
+// Nobody can connect to the template: a session on it would prevent tests from copying it.
 func TestTemplateTakesNoSessions(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)
@@ -146,13 +146,14 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left are\n%q; want\n%q", got, want)
 	}
 	var there bool
-	err = o.admin.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", foreignOld).Scan(&there)
+	err = o.admin.QueryRow(t.Context(),
+		"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", foreignOld).Scan(&there)
 	if err != nil || !there {
 		t.Errorf("another role's database is gone: %v", err)
 	}
 }
 
-// A template in use is marked so, whether this test binary has built it or found it.
+// prepare marks the template as used, whether it has built it or found it.
 func TestPrepareMarksTheTemplate(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)

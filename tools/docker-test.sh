@@ -24,7 +24,7 @@ case ${1-} in
 --install) install=true && shift ;;
 --inside) inside=true && shift ;; # this script's call of itself in the namespaces
 esac
-[ $# -gt 0 ] || set -- ./internal/pgserver ./internal/storetest ./taskstoretest ./cmd/taskmigrate
+[ $# -gt 0 ] || set -- ./internal/pgserver ./taskstoretest ./internal/storetest/work ./cmd/taskmigrate
 
 suite() {
     echo "docker-test: engine $(docker version --format '{{.Server.Version}}')," \

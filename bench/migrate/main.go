@@ -1,5 +1,5 @@
-// Command migrate measures what writers notice of `taskmigrate up` on a table of 2,000,000 rows, and
-// of a plain CREATE INDEX on the same table: the longest time that a single write took. Run it from
+// Command migrate measures how long writers wait during `taskmigrate up` on a table of 2,000,000 rows, and
+// during a plain CREATE INDEX on the same table: the longest time that a single write took. Run it from
 // the directory above: go run ./migrate
 package main
 
@@ -24,7 +24,7 @@ import (
 
 const writers = 8
 
-// fill gives a table as it lies in production, the document's, that many rows.
+// fill adds that many rows to the document's table.
 const fill = `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status)
 SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1, '{"n": ' || i || '}', 2
@@ -49,7 +49,8 @@ func run(ctx context.Context, rows int) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
 	binary := filepath.Join(dir, "taskmigrate")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate")
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building taskmigrate: %w: %s", err, out)
 	}
 	server, err := pgserver.Start(ctx, pgserver.Durable(),
@@ -57,12 +58,12 @@ func run(ctx context.Context, rows int) error {
 	if err != nil {
 		return err
 	}
-	defer server.Close() //nolint:errcheck // it goes away with the process in any case
+	defer server.Close() //nolint:errcheck // it ends with the process in any case
 	url, drop, err := server.CreateDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	defer drop() //nolint:errcheck // it goes away with the server
+	defer drop() //nolint:errcheck // it ends with the server
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return err
@@ -120,10 +121,10 @@ type phase struct {
 type outcome struct {
 	took, longest  time.Duration
 	writes, failed int
-	err            error // one of the failed
+	err            error // of one of the failed writes
 }
 
-// measure makes the change while the writers go on, and says how they fared.
+// measure makes the change while the writers go on, and returns how long their writes took.
 func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 	pool, err := pgxpool.New(ctx, url+"&pool_max_conns="+fmt.Sprint(writers))
 	if err != nil {
@@ -142,7 +143,7 @@ func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Duration(rand.Int64N(int64(4 * time.Millisecond)))): //nolint:gosec // a load
+				case <-time.After(time.Duration(rand.Int64N(int64(4 * time.Millisecond)))):
 				}
 				begin := time.Now()
 				err := write(ctx, pool)
@@ -169,9 +170,9 @@ func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 	return all, err
 }
 
-// write inserts a task or touches an old one.
+// write inserts a task or changes the status of an old one.
 func write(ctx context.Context, pool *pgxpool.Pool) error {
-	n := rand.Int64N(2_000_000) + 1 //nolint:gosec // a load
+	n := rand.Int64N(2_000_000) + 1
 	if n%2 == 0 {
 		_, err := pool.Exec(ctx, "UPDATE tasks SET status = (status + 1) % 4 WHERE id = $1", n)
 		return err

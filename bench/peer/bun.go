@@ -34,8 +34,8 @@ func bunNew(t taskstore.NewTask) bunTask {
 		AccountID: t.AccountID, TemplateID: t.TemplateID, Argument: t.Argument}
 }
 
-// newBun is bun over pgx. bun writes the values into the query's text, so its documentation has pgx use
-// the simple protocol.
+// newBun is bun over pgx. bun writes the values into the query's text, so its documentation recommends
+// pgx's simple protocol.
 func newBun(url string, conns int) (Peer, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -51,7 +51,8 @@ func newBun(url string, conns int) (Peer, error) {
 
 func bunPeer(db *bun.DB, pool *sql.DB) Peer {
 	claim := func(ctx context.Context, n int) (ts []bunTask, err error) {
-		old := db.NewSelect().Model((*bunTask)(nil)).Column("id").Where("status = 0").Order("id").Limit(int64(n)).For("UPDATE SKIP LOCKED")
+		old := db.NewSelect().Model((*bunTask)(nil)).Column("id").
+			Where("status = 0").Order("id").Limit(int64(n)).For("UPDATE SKIP LOCKED")
 		err = db.NewUpdate().Model((*bunTask)(nil)).Set("status = 1").Set("updated_at = ?", time.Now().UnixMilli()).
 			Where("id = ANY (ARRAY(?))", old).Returning("*").Scan(ctx, &ts)
 		return ts, err

@@ -34,8 +34,8 @@ func fromNew(t taskstore.NewTask) gormTask {
 		AccountID: t.AccountID, TemplateID: t.TemplateID, Argument: t.Argument}
 }
 
-// newGORM is GORM with the document's struct (its times in milliseconds, as the table has them) and
-// GORM's own settings; only the log and the size of the pool are set.
+// newGORM is GORM with the document's struct (but times in milliseconds, as the table has them) and
+// GORM's default settings, except for the log and the size of the pool.
 func newGORM(ctx context.Context, url string, conns int) (Peer, error) {
 	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
 	if err != nil {
@@ -117,7 +117,7 @@ func gormClaim(ctx context.Context, db *gorm.DB) (t gormTask, err error) {
 	return t, err
 }
 
-// one is how many tasks were taken: none is no error.
+// one returns how many tasks were taken. It is not an error if there was none.
 func one(err error) (int, error) {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return 0, nil

@@ -1,5 +1,5 @@
-// Package peer holds the ways to work with the tasks table that are measured against each other: ours,
-// and what people would use in its place. Each is written as its own documentation recommends.
+// Package peer contains the ways to work with the tasks table that the benchmark compares: ours, and what
+// people would use instead. Each is written as its own documentation recommends.
 package peer
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// Peer is one way to work with the table. A nil field is something that it does not do.
+// Peer is one way to work with the table. What it cannot do is nil.
 type Peer struct {
 	Name string
 
@@ -35,14 +35,14 @@ type Peer struct {
 	Close func()
 }
 
-// Open connects every peer that shares the tasks table, each with a pool of up to conns connections.
-// The pools that pgx gives are one and the same.
+// Open connects every peer that uses the tasks table, each with a pool of up to conns connections.
+// Those that work over pgx share one pool.
 func Open(ctx context.Context, url string, conns int) ([]Peer, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns, config.MinConns = int32(conns), int32(conns) //nolint:gosec // a small constant
+	config.MaxConns, config.MinConns = int32(conns), int32(conns)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -83,10 +83,11 @@ func NewTask(i int64) taskstore.NewTask {
 	}
 }
 
-// Fill is NewTask in SQL: rows $1 to $2-1 with status $3.
+// Fill does what NewTask does, in SQL: it inserts tasks $1 to $2-1 with status $3.
 const Fill = `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status)
 SELECT i % 200 + 1, i * 7919 % 50000 + 1, i * 31 % 1000 + 1, i * 17 % 5000 + 1, i % 20 + 1,
-    '{"to":"user' || i || '@example.com","subject":"Your invoice is ready","locale":"en","attempt":1,"tags":["billing","monthly"]}',
+    '{"to":"user' || i || '@example.com","subject":"Your invoice is ready",'
+        || '"locale":"en","attempt":1,"tags":["billing","monthly"]}',
     $3::integer
 FROM generate_series($1::bigint, $2::bigint - 1) AS i`

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// PGBench runs PostgreSQL's own load generator: C code that does nothing with what it receives, and so
-// the floor under every client.
+// PGBench runs PostgreSQL's own load generator. It is written in C and does nothing with what it receives, so
+// no client can be expected to be faster.
 type PGBench struct{ bin, url, password string }
 
 // FindPGBench returns nil if this machine has no pgbench.
@@ -33,19 +33,21 @@ func FindPGBench(databaseURL string) *PGBench {
 		return nil
 	}
 	password, _ := u.User.Password()
-	u.User = url.User(u.User.Username()) // the list of processes shows the arguments
+	u.User = url.User(u.User.Username()) // the password must not be in the arguments, which ps shows
 	return &PGBench{bin, u.String(), password}
 }
 
-// Run runs script from clients connections, for that time if transactions is 0, else that often in
-// all, and returns the latency of each transaction and the time from the first one's begin to the
-// last one's end.
-func (p *PGBench) Run(ctx context.Context, script string, clients int, d time.Duration, transactions int) ([]time.Duration, time.Duration, error) {
+// Run runs script over as many connections as clients says: for the time d if transactions is 0, else that
+// many times in all. It returns the latency of each transaction, and the time from the begin of the first one to
+// the end of the last.
+func (p *PGBench) Run(
+	ctx context.Context, script string, clients int, d time.Duration, transactions int,
+) ([]time.Duration, time.Duration, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return nil, 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "script.sql")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return nil, 0, err
@@ -69,13 +71,13 @@ func (p *PGBench) Run(ctx context.Context, script string, clients int, d time.Du
 	return readLog(logs[0])
 }
 
-// readLog reads lines of: client, transaction, latency in µs, script, seconds, microseconds.
+// readLog reads pgbench's log. Each line has: client, transaction, latency in µs, script, seconds, microseconds.
 func readLog(name string) (lat []time.Duration, elapsed time.Duration, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var first, last time.Time
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -10,7 +10,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// pgxTask is the row as one writes it by hand.
+// pgxTask is a row, as people write it by hand.
 type pgxTask struct {
 	ID, IntegrationID, UserID, ClientID, AccountID, TemplateID int64
 	Argument                                                   string
@@ -41,8 +41,8 @@ const (
 	completeSQL = `UPDATE tasks SET status = 2, updated_at = ` + version + ` WHERE id = ANY ($1) AND status = 1`
 )
 
-// newPGX is what a good engineer writes by hand: a pool, pgx's cache of prepared statements, COPY for
-// many rows, and the same way to claim, with neither low-water marks nor leases.
+// newPGX is what a good engineer would write by hand: a pool, pgx's cache of prepared statements, COPY for
+// many rows, and the same form of claim, but without low-water marks and without leases.
 func newPGX(pool *pgxpool.Pool) Peer {
 	claim := func(ctx context.Context, n int) ([]pgxTask, error) {
 		rows, err := pool.Query(ctx, claimSQL, n)

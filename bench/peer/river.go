@@ -12,7 +12,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// River is a task runner over tables and a job loop of its own: it is measured as a whole.
+// River is a task runner with its own tables and its own job loop, so it is measured as a whole.
 type River struct {
 	pool *pgxpool.Pool
 }
@@ -23,7 +23,7 @@ func NewRiver(ctx context.Context, url string, conns int) (*River, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns, config.MinConns = int32(conns), int32(conns) //nolint:gosec // a small constant
+	config.MaxConns, config.MinConns = int32(conns), int32(conns)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func NewRiver(ctx context.Context, url string, conns int) (*River, error) {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// job carries what a task carries.
+// job has the fields of a task.
 type job struct {
 	IntegrationID int64  `json:"integration_id"`
 	UserID        int64  `json:"user_id"`
@@ -72,9 +72,9 @@ func (r *River) Fill(ctx context.Context, n int) error {
 	return err
 }
 
-// Work runs clients River clients of up to batch workers each until n jobs are completed, and returns
-// how long that took from the first job's start. Fetching goes on as fast as River permits: its
-// default cooldown of 100 ms would bound it at ten batches a second.
+// Work runs as many River clients as clients says, each with up to batch workers, until n jobs are completed. It
+// returns the time from the first job's start on. The clients fetch as fast as River permits: its default
+// cooldown of 100 ms would limit each to ten batches a second.
 func (r *River) Work(ctx context.Context, n, clients, batch int) (time.Duration, error) {
 	events := make([]<-chan *river.Event, clients)
 	started := time.Now()
@@ -100,7 +100,7 @@ func (r *River) Work(ctx context.Context, n, clients, batch int) (time.Duration,
 		if err := client.Start(ctx); err != nil {
 			return 0, err
 		}
-		defer client.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is running any more
+		defer client.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // by then no job is running
 	}
 	merged := make(chan *river.Event, clients)
 	for _, ch := range events {
@@ -121,7 +121,7 @@ func (r *River) Work(ctx context.Context, n, clients, batch int) (time.Duration,
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-time.After(time.Minute):
-			return 0, fmt.Errorf("river stopped short of %d jobs", n)
+			return 0, fmt.Errorf("river completed no job for a minute; %d were asked for", n)
 		}
 	}
 	return last.Sub(first), r.check(ctx, n)

@@ -10,9 +10,12 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// newSQLC is sqlc's output as it is, without package taskstore around it.
+// newSQLC uses sqlc's output directly, without package taskstore.
 func newSQLC(pool *pgxpool.Pool) Peer {
 	q := dbgen.New(pool)
+	claim := func(ctx context.Context, n int) ([]dbgen.Task, error) {
+		return q.ClaimTasks(ctx, 1, math.MinInt64, []int64{}, int32(n))
+	}
 	return Peer{
 		Name: "sqlc",
 		Create: func(ctx context.Context, t taskstore.NewTask) error {
@@ -41,10 +44,10 @@ func newSQLC(pool *pgxpool.Pool) Peer {
 		},
 		List: func(ctx context.Context, integration int64, n int) (int, error) {
 			if integration == 0 {
-				ts, err := q.ListTasks(ctx, math.MaxInt64, int32(n)) //nolint:gosec // a page
+				ts, err := q.ListTasks(ctx, math.MaxInt64, int32(n))
 				return len(ts), err
 			}
-			ts, err := q.ListTasksByIntegration(ctx, integration, math.MaxInt64, int32(n)) //nolint:gosec // a page
+			ts, err := q.ListTasksByIntegration(ctx, integration, math.MaxInt64, int32(n))
 			return len(ts), err
 		},
 		Update: func(ctx context.Context, t *taskstore.Task) (err error) {
@@ -55,11 +58,11 @@ func newSQLC(pool *pgxpool.Pool) Peer {
 			return err
 		},
 		Claim: func(ctx context.Context, n int) (int, error) {
-			ts, err := q.ClaimTasks(ctx, 1, math.MinInt64, []int64{}, int32(n)) //nolint:gosec // a batch
+			ts, err := claim(ctx, n)
 			return len(ts), err
 		},
 		Work: func(ctx context.Context, n int, beat bool) (int, error) {
-			ts, err := q.ClaimTasks(ctx, 1, math.MinInt64, []int64{}, int32(n)) //nolint:gosec // a batch
+			ts, err := claim(ctx, n)
 			if err != nil || len(ts) == 0 {
 				return 0, err
 			}

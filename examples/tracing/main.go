@@ -1,5 +1,5 @@
-// Command tracing shows each operation of a store as a span under its query's name. It expects a
-// migrated database in DATABASE_URL and prints the spans; a service sends them to its collector.
+// Command tracing shows each statement of a store as a span with the query's name. It expects a
+// migrated database in DATABASE_URL and prints the spans; a service would send them to its collector.
 package main
 
 import (
@@ -73,14 +73,14 @@ func run(ctx context.Context, url string) (err error) {
 	return nil
 }
 
-// within makes do a span of the service's own: the store's spans become its children.
+// within runs do inside a span of the service's own, so that the store's spans become its children.
 func within(ctx context.Context, t trace.Tracer, name string, do func(context.Context) error) error {
 	ctx, span := t.Start(ctx, name)
 	defer span.End()
 	return do(ctx)
 }
 
-// printer is an exporter that prints a line a span, children before their parent.
+// printer is an exporter that prints one line for each span, children before their parent.
 type printer struct{}
 
 func (printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {

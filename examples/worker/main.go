@@ -1,9 +1,9 @@
 // Command worker is a small service on package taskstore, written as a user would write it. It expects
 // a migrated database in DATABASE_URL; `make demo` provides one.
 //
-// First it shows each thing the store does (tour.go). Then it runs producers, workers, a requeuer and a
-// retrier for a while (service.go, work.go), kills one worker process on purpose, drains the queue and
-// proves that each task took effect exactly once.
+// First it shows what the store can do (tour.go). Then it runs producers, workers, a requeuer and a
+// retrier for a while (service.go, work.go), and kills one worker process on purpose. At the end it waits until
+// the queue is empty, and proves that each task took effect exactly once.
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 }
 
 func run(runFor time.Duration, workers int, onlyWork bool) error {
-	// On Ctrl-C or SIGTERM workers finish or give back what they hold.
+	// On Ctrl-C or SIGTERM workers finish what they have done and give back the rest.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	url := os.Getenv("DATABASE_URL")

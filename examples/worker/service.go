@@ -24,7 +24,8 @@ func serve(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, runF
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nA service at work for %v: 2 producers, %d workers, a retrier, a requeuer, and a worker process that will be killed\n", runFor, workers)
+	fmt.Printf("\nA service at work for %v: 2 producers, %d workers, a retrier, a requeuer, "+
+		"and a worker process that will be killed\n", runFor, workers)
 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -32,7 +33,7 @@ func serve(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, runF
 	run := func(f func(context.Context) error) {
 		all.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
-				stop(err) // one failure ends all, and is what serve returns
+				stop(err) // the first failure ends everything, and serve returns it
 			}
 		})
 	}
@@ -110,7 +111,8 @@ func produce(ctx context.Context, store *taskstore.Store, n int, created *atomic
 		if err != nil {
 			return err
 		}
-		// Not ctx: a call that is cut off may have created the tasks or not, and the sum would not add up.
+		// Not ctx: after a call that is cut off nobody knows whether the tasks were created, and the counts
+		// would not match.
 		ids, err := store.CreateMany(context.WithoutCancel(ctx), ts)
 		if err != nil {
 			return err
@@ -148,7 +150,7 @@ func retry(store *taskstore.Store, retried *atomic.Int64) func(context.Context) 
 }
 
 // killedWorker runs this program as a second process that only works, and kills it after a while, as
-// the kernel does when memory runs out: it cannot give back what it holds.
+// the kernel does when memory runs out. Such a process cannot give back what it holds.
 func killedWorker(ctx context.Context, after time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -162,11 +164,11 @@ func killedWorker(ctx context.Context, after time.Duration) error {
 	wait(ctx, after)
 	err = cmd.Process.Kill()
 	fmt.Printf("  killed worker process %d\n", cmd.Process.Pid)
-	_ = cmd.Wait() // says that it was killed
+	_ = cmd.Wait() // its error only says that the process was killed
 	return err
 }
 
-// workUntilDone is what the second process does.
+// workUntilDone is what the second process runs.
 func workUntilDone(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, workers int) error {
 	var w worked
 	errs := make([]error, workers)
@@ -178,7 +180,7 @@ func workUntilDone(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Sto
 	return errors.Join(errs...)
 }
 
-// liveLine prints once a second how things go.
+// liveLine returns a function that prints one line about the queue. It is called once a second.
 func liveLine(store *taskstore.Store, created *atomic.Int64) func(context.Context) error {
 	start := time.Now()
 	var before int64
@@ -199,7 +201,7 @@ func liveLine(store *taskstore.Store, created *atomic.Int64) func(context.Contex
 	}
 }
 
-// summary compares what was asked for with what is stored.
+// summary prints what was done, and fails if that does not match what is stored.
 func summary(ctx context.Context, pool *pgxpool.Pool, created, requeued, retried int64, w *worked) error {
 	var completed, effects, without int64
 	err := pool.QueryRow(ctx, `
@@ -218,7 +220,8 @@ Summary
   %8d effects, one row a task, written in the transaction that completed it
 `, created, completed, completed-w.completed.Load(), w.failed.Load(), retried, requeued, w.lost.Load(), effects)
 	if created != completed || completed != effects || without != 0 {
-		return fmt.Errorf("%d created, %d completed, %d effects, %d tasks without effect: these do not match", created, completed, effects, without)
+		return fmt.Errorf("%d created, %d completed, %d effects, %d tasks without effect: these do not match",
+			created, completed, effects, without)
 	}
 	fmt.Println("Each task was completed, and took effect, exactly once.")
 	return nil

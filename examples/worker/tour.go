@@ -19,7 +19,7 @@ type argument struct {
 	Status  string `json:"status"`
 }
 
-// newTask returns the i-th task: of ten integrations, a thousand users, and so on.
+// newTask returns the i-th task. The tasks are spread over ten integrations, a thousand users, and so on.
 func newTask(i int) (taskstore.NewTask, error) {
 	arg, err := taskstore.EncodeArgument(argument{Project: fmt.Sprintf("project_%d", i%7), Status: "offline"})
 	n := int64(i)
@@ -51,7 +51,7 @@ func step(name string, f func() (result string, err error)) error {
 	return nil
 }
 
-// tour shows each thing the store does, on an empty table that it leaves empty.
+// tour shows what the store can do. It needs an empty table and leaves it empty.
 func tour(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error {
 	const single, bulk, writers = 2_000, 30_000, 16
 	fmt.Println("What the store does")
@@ -78,7 +78,7 @@ func tour(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 				return "", err
 			}
 			ids, err := store.CreateMany(ctx, ts)
-			return fmt.Sprintf("%d tasks in one COPY, ids in input order", len(ids)), err
+			return fmt.Sprintf("%d tasks in one statement, ids in input order", len(ids)), err
 		}},
 		{"List by each index", func() (string, error) {
 			filters := []taskstore.Filter{

@@ -19,7 +19,7 @@ import (
 const (
 	batchSize = 50
 	heartbeat = 500 * time.Millisecond
-	silentFor = 2 * time.Second // several heartbeats: then a worker counts as dead
+	silentFor = 2 * time.Second // a worker that misses several heartbeats is taken for dead
 	idleWait  = 100 * time.Millisecond
 )
 
@@ -28,7 +28,7 @@ type worked struct {
 	completed, failed, lost atomic.Int64
 }
 
-// worker claims batches and works on them until ctx ends. What it holds then it gives back.
+// worker claims batches and works on them until ctx ends. Then it gives back what it holds.
 func worker(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, w *worked) error {
 	for ctx.Err() == nil {
 		tasks, err := store.Claim(ctx, batchSize)
@@ -46,8 +46,8 @@ func worker(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, w *
 	return ctx.Err()
 }
 
-// workOn does the tasks of one claim one by one, keeps the leases of the others alive meanwhile, and
-// finishes all at the end.
+// workOn works on the tasks of one claim one after the other, renews the leases of all meanwhile, and
+// finishes them together at the end.
 func workOn(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, tasks []taskstore.Task, w *worked) error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -76,7 +76,7 @@ func workOn(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, tas
 	return finish(context.WithoutCancel(ctx), pool, store, tasks, done, bad, w)
 }
 
-// do is the service's own work. One attempt in fifty fails.
+// do stands for the service's own work. One attempt in fifty fails.
 func do(t taskstore.Task) error {
 	arg, err := taskstore.DecodeArgument[argument](t)
 	if err != nil {
@@ -92,9 +92,11 @@ func do(t taskstore.Task) error {
 	return nil
 }
 
-// finish completes the tasks that are done and records their effect in the same transaction: a task
-// whose lease was lost has no effect, since another worker does it again.
-func finish(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, tasks []taskstore.Task, done, bad []int64, w *worked) error {
+// finish completes the tasks that are done and records their effects in the same transaction. A task
+// whose lease was lost gets no effect here, since another worker does it again.
+func finish(
+	ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, tasks []taskstore.Task, done, bad []int64, w *worked,
+) error {
 	among := func(ids []int64) []taskstore.Task {
 		return slices.DeleteFunc(slices.Clone(tasks), func(t taskstore.Task) bool { return !slices.Contains(ids, t.ID) })
 	}
@@ -121,7 +123,7 @@ func finish(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, tas
 	return nil
 }
 
-// lostIn returns the tasks that err says were lost. The others were applied.
+// lostIn returns the ids of the tasks whose leases were lost, according to err. The others were completed.
 func lostIn(err error) []int64 {
 	var conflict *taskstore.ConflictError
 	if errors.As(err, &conflict) {

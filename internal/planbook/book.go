@@ -35,7 +35,8 @@ var (
 	common  = args{"integration_id": "1", "client_id": "10", "user_id": "1", "account_id": "1", "template_id": "1"}
 	dormant = args{"integration_id": "2", "client_id": "20", "user_id": "2", "account_id": "2", "template_id": "2"}
 	rare    = args{
-		"integration_id": "900001", "client_id": "900001", "user_id": "900001", "account_id": "900001", "template_id": "900001",
+		"integration_id": "900001", "client_id": "900001", "user_id": "900001", "account_id": "900001",
+		"template_id": "900001",
 	}
 
 	batchColumns = []string{"integration_id", "client_id", "template_id"}
@@ -91,14 +92,19 @@ func creates(b map[string]entry) {
 func changes(b map[string]entry) {
 	pkey := []string{"tasks_pkey"}
 	version := "(SELECT updated_at FROM tasks WHERE id = 500000)"
-	b["DeleteTask"] = entry{Purpose: "`Delete`.", Index: pkey, Examples: []example{{"one task", args{"id": "500000"}, 7, 7}}}
+	b["DeleteTask"] = entry{
+		Purpose: "`Delete`.", Index: pkey,
+		Examples: []example{{"one task", args{"id": "500000"}, 7, 7}},
+	}
 	b["SetTaskStatus"] = entry{
 		Purpose: "`SetStatus`.", Index: pkey,
 		Examples: []example{{"one task", args{"id": "500000", "status": "3", "version": version}, 38, 38}},
 	}
 	b["UpdateTask"] = entry{
 		Purpose: "`Update`.", Index: pkey,
-		Examples: []example{{"one task", with(rare, allColumns, args{"argument": "'{}'", "id": "500000", "version": version}), 38, 38}},
+		Examples: []example{
+			{"one task", with(rare, allColumns, args{"argument": "'{}'", "id": "500000", "version": version}), 38, 38},
+		},
 	}
 }
 
@@ -163,7 +169,10 @@ func works(b map[string]entry) {
 	pkey := []string{"tasks_pkey"}
 	b["ClaimPendingIDs"] = entry{
 		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"tasks_pkey", "idx_tasks_pending"},
-		Examples: []example{{"50 tasks", args{"step": "1", "ids": "ARRAY(SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 50)"}, 2100, 2100}},
+		Examples: []example{
+			{"50 tasks", args{"step": "1", "ids": "ARRAY(SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT 50)"},
+				2100, 2100},
+		},
 	}
 	b["ListPendingIDs"] = entry{
 		Purpose: "`Claim`, where one of the tasks cannot be claimed.", Index: []string{"idx_tasks_pending"},
@@ -247,7 +256,10 @@ func upkeeps(b map[string]entry) {
 		b["DeleteFinished"+suffix] = entry{
 			Purpose: "`DeleteFinished`, once for each slice that has something to delete" + note, Index: pkey,
 			Examples: []example{
-				{"a slice of old tasks", args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800},
+				{
+					"a slice of old tasks",
+					args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800,
+				},
 				{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
 			},
 		}

@@ -62,7 +62,8 @@ LIMIT @max_rows::integer;
 		{Name: "One", Cmd: "one", File: "read", Doc: "Says what it is for,\nand which index serves it.",
 			SQL: "SELECT * FROM tasks\nWHERE id = @id", Params: []string{"id"}},
 		{Name: "Two", Cmd: "many", File: "read",
-			SQL:    "SELECT id FROM tasks -- not the doc\nWHERE user_id = @user_id AND id <= @last AND @user_id > 0\nLIMIT @max_rows::integer",
+			SQL: "SELECT id FROM tasks -- not the doc\n" +
+				"WHERE user_id = @user_id AND id <= @last AND @user_id > 0\nLIMIT @max_rows::integer",
 			Params: []string{"user_id", "last", "max_rows"}},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -64,7 +64,8 @@ func (b *Bundle) Through(t *testing.T, servers, statements int) *PgBouncer {
 	}
 
 	// Standard input is a pipe whose other end only this process holds.
-	cmd := exec.Command("/bin/sh", "-c", `"$1" "$2/ini" >/dev/null 2>&1 & cat; kill $!; wait; rm -rf "$2"`, "sh", program, dir)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/bin/sh", "-c",
+		`"$1" "$2/ini" >/dev/null 2>&1 & cat; kill $!; wait; rm -rf "$2"`, "sh", program, dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential} // Ctrl-C is for us
 	cmd.Dir = "/"
 	alive, err := cmd.StdinPipe()
@@ -90,7 +91,7 @@ func (p *PgBouncer) Mode(mode string) string { return p.url + "&default_query_ex
 
 func (p *PgBouncer) wait(t *testing.T, log string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, p.url)
@@ -141,9 +142,10 @@ func pgbouncerProgram(t *testing.T) (path string, version float64) {
 		t.Fatal("TASKSTORE_TEST_PGBOUNCER: ", err)
 	}
 	if err != nil {
-		t.Skip("no pgbouncer on this machine, so this was not tried; install it: apt-get install pgbouncer, or brew install pgbouncer")
+		t.Skip("no pgbouncer on this machine, so this was not tried; install it: " +
+			"apt-get install pgbouncer, or brew install pgbouncer")
 	}
-	out, err := exec.Command(path, "--version").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), path, "--version").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s --version: %v\n%s", path, err, out)
 	}

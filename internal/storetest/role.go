@@ -27,8 +27,8 @@ func (b *Bundle) takeRole(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_lock($1)", int64(roleLock)); err != nil {
 		t.Fatal(err)
 	}
-	b.Exec(t, SchemaFile(t, "roles.sql"))
-	b.Pool = b.Connect(t, func(*pgxpool.Config) {})
+	b.Exec(t, File(t, "schema/roles.sql"))
+	b.Pool = b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = b.Admin.Config().MaxConns })
 	b.Store = taskstore.New(b.Pool)
 }
 
@@ -51,15 +51,4 @@ func (b *Bundle) Maintenance(t *testing.T) *pgx.Conn {
 		t.Fatal(err)
 	}
 	return conn
-}
-
-// SchemaFile returns a file of the folder schema. It finds it from the folder of a package below this one, in
-// which that package's tests run.
-func SchemaFile(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../../schema/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

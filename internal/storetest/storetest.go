@@ -72,7 +72,7 @@ func (b *Bundle) Connection(t *testing.T) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	return conn
 }
 
@@ -112,10 +112,11 @@ func (b *Bundle) Now(t *testing.T) taskstore.Millis {
 	return taskstore.Millis(One[int64](t, b.Admin, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`))
 }
 
-// WaitFor asks again until the query selects true.
+// WaitFor asks again until the query selects true. The limit only ends a wait that would have no end: it is far
+// above what a machine under load needs.
 func (b *Bundle) WaitFor(t *testing.T, sql string, args ...any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		var ok bool
@@ -134,6 +135,17 @@ func (b *Bundle) WaitForBlocked(t *testing.T, n int) {
 	b.WaitFor(t, `
 		SELECT count(*) >= $1 FROM pg_stat_activity
 		WHERE datname = current_database() AND wait_event_type = 'Lock'`, n)
+}
+
+// File returns a file of this project, which tests in the folders of this package find by path, such as
+// "schema/roles.sql".
+func File(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Start runs f beside the test and returns the channel of its result.

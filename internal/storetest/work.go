@@ -79,11 +79,22 @@ func ClaimBatch(t *testing.T, s *taskstore.Store, batch taskstore.Batch, n int) 
 	return ts
 }
 
+// Requeue requeues up to limit tasks that were silent for a millisecond, and tries until there are some.
+func Requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error) {
+	for {
+		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Millisecond, limit)
+		if err != nil || len(ids) > 0 {
+			return ids, err
+		}
+	}
+}
+
 // History inserts n rows of that status that last changed at that time.
 func (b *Bundle) History(t *testing.T, n int, st taskstore.Status, at time.Time) {
 	t.Helper()
 	b.Exec(t, `
-		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		INSERT INTO tasks
+			(integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		SELECT i, i, i, i, i, '', $2, $3, $3 FROM generate_series(1, $1::integer) AS i`, n, int32(st), at.UnixMilli())
 }
 
@@ -98,15 +109,5 @@ func DeleteFinished(t *testing.T, s *taskstore.Store, limit int, want int64) {
 	t.Helper()
 	if n, err := s.DeleteFinished(t.Context(), Cutoff, limit); n != want || err != nil {
 		t.Errorf("deleted %d, %v; want %d", n, err, want)
-	}
-}
-
-// Requeue requeues up to limit tasks that were silent for a millisecond, and tries until there are some.
-func Requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error) {
-	for {
-		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, time.Millisecond, limit)
-		if err != nil || len(ids) > 0 {
-			return ids, err
-		}
 	}
 }

@@ -160,7 +160,8 @@ func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, f := range []taskstore.Filter{taskstore.ByIntegration(1), {}, taskstore.ByIntegration(1).WithStatus(taskstore.Pending)} {
+	for _, f := range []taskstore.Filter{taskstore.ByIntegration(1), {},
+		taskstore.ByIntegration(1).WithStatus(taskstore.Pending)} {
 		checkVisits(t, storetest.IDs(collect(t, b.Store, f)), kept)
 		checkVisits(t, storetest.IDs(pages(t, b.Store, f, 99)), kept)
 	}
@@ -180,7 +181,7 @@ func TestAllHoldsNoConnection(t *testing.T) {
 	b.CreateMany(t, 2500)
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := taskstore.New(pool)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a leaked connection blocks for ever
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a leaked connection blocks for ever
 	defer cancel()
 
 	walk := func(stopAfter int, leave func()) {

@@ -17,9 +17,10 @@ func TestCitusFileSaysWhatIsMissing(t *testing.T) {
 	if storetest.One[bool](t, b.Pool, `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')`) {
 		t.Skip("this server has Citus")
 	}
-	_, err := b.Pool.Exec(t.Context(), storetest.SchemaFile(t, "citus.sql"))
+	_, err := b.Pool.Exec(t.Context(), storetest.File(t, "schema/citus.sql"))
 	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "the extension citus is not installed") || refusal.Hint == "" {
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "the extension citus is not installed") ||
+		refusal.Hint == "" {
 		t.Errorf("error is %v", err)
 	}
 }

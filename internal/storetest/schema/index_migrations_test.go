@@ -17,6 +17,7 @@ var builtBy = map[string]int64{
 	"idx_integration_id": 10, "idx_user_id": 10, "idx_client_id": 10,
 	"idx_account_id": 10, "idx_template_id": 10, "idx_status": 10,
 	"idx_tasks_pending": 11, "idx_tasks_pending_batch": 11,
+	"idx_tasks_pending_integration": 11, "idx_tasks_pending_template": 11,
 }
 
 // definitions returns the CREATE INDEX statement of each index in builtBy.
