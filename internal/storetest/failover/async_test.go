@@ -19,22 +19,11 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// runbook returns the statements of the SQL in docs/failover.md, a block each.
-func runbook(t *testing.T) (blocks [][]string) {
+// gate is the line of a standby's configuration that keeps services away until the runbook has been run.
+func gate(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../docs/failover.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range strings.Split(string(text), "```sql\n")[1:] {
-		block, _, _ := strings.Cut(part, "```")
-		blocks = append(blocks, strings.Split(strings.TrimSuffix(block, ";\n"), ";\n"))
-	}
-	return blocks
+	return "default_transaction_read_only" + inDocs(t, "    default_transaction_read_only", "\n")[0]
 }
-
-// gate is the line of docs/failover.md that keeps services from a standby until the runbook has been run.
-const gate = "default_transaction_read_only = on"
 
 // clock makes statement_timestamp() stand still at a time in the sessions of withClock.
 const clock = `
@@ -60,7 +49,7 @@ func TestAsynchronousFailover(t *testing.T) {
 	primary.needs("pg_basebackup")
 	primary.exec(clock)
 	standby := primary.newStandby()
-	standby.must(appendTo(filepath.Join(standby.data, "postgresql.conf"), gate+"\n"))
+	standby.must(appendTo(filepath.Join(standby.data, "postgresql.conf"), gate(t)+"\n"))
 	standby.start()
 
 	service := connect(t, asIs, primary, standby)
@@ -132,8 +121,8 @@ func TestAsynchronousFailover(t *testing.T) {
 	})
 	conn := standby.session()
 	defer conn.Close(context.WithoutCancel(t.Context()))
-	for _, block := range runbook(t) {
-		for _, sql := range block {
+	for _, block := range inDocs(t, "```sql\n", "```") {
+		for sql := range strings.SplitSeq(strings.TrimSuffix(block, ";\n"), ";\n") {
 			if _, err := conn.Exec(t.Context(), sql); err != nil {
 				t.Fatalf("%s: %v", sql, err)
 			}

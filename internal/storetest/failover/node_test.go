@@ -88,25 +88,45 @@ func (n *node) needs(programs ...string) {
 	}
 }
 
-// address is the URL of the first of these nodes that takes writes.
-func address(nodes ...*node) string {
+// address is the URL of the first of these nodes that takes writes, with the settings of docs/failover.md.
+func address(t *testing.T, nodes ...*node) string {
+	t.Helper()
+	u, err := url.Parse("postgres://" + inDocs(t, "    postgres://", "\n")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	var hosts, ports []string
 	for _, n := range nodes {
 		hosts, ports = append(hosts, n.dir), append(ports, n.port)
 	}
-	return (&url.URL{
-		Scheme: "postgres", User: url.UserPassword("postgres", nodes[0].password), Path: "/postgres",
-		RawQuery: url.Values{
-			"host": {strings.Join(hosts, ",")}, "port": {strings.Join(ports, ",")},
-			"target_session_attrs": {"read-write"}, "connect_timeout": {"2"}, "pool_ping_timeout": {"1s"},
-		}.Encode(),
-	}).String()
+	query := u.Query()
+	query.Set("host", strings.Join(hosts, ","))
+	query.Set("port", strings.Join(ports, ","))
+	return (&url.URL{Scheme: "postgres", User: url.UserPassword("postgres", nodes[0].password), Path: "/postgres",
+		RawQuery: query.Encode()}).String()
+}
+
+// inDocs returns what stands between begin and end in docs/failover.md, each time.
+func inDocs(t *testing.T, begin, end string) (found []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/failover.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range strings.Split(string(text), begin)[1:] {
+		inside, _, _ := strings.Cut(part, end)
+		found = append(found, inside)
+	}
+	if len(found) == 0 {
+		t.Fatalf("docs/failover.md has no %q", begin)
+	}
+	return found
 }
 
 // connect opens a pool on the first of these nodes that takes writes.
 func connect(t *testing.T, configure func(*pgxpool.Config), nodes ...*node) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(address(nodes...))
+	config, err := pgxpool.ParseConfig(address(t, nodes...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +142,7 @@ func connect(t *testing.T, configure func(*pgxpool.Config), nodes ...*node) *pgx
 // session opens a connection to this node, whether it takes writes or not.
 func (n *node) session() *pgx.Conn {
 	n.t.Helper()
-	config, err := pgxpool.ParseConfig(address(n))
+	config, err := pgxpool.ParseConfig(address(n.t, n))
 	if err != nil {
 		n.t.Fatal(err)
 	}
