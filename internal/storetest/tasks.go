@@ -141,9 +141,11 @@ func (b *Bundle) Row(t *testing.T, status taskstore.Status, created, updated tas
 	t.Helper()
 	n := NewTask(1)
 	id := One[int64](t, b.Pool, `
-		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		INSERT INTO tasks
+			(integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		n.IntegrationID, n.UserID, n.ClientID, n.AccountID, n.TemplateID, n.Argument, int32(status), int64(created), int64(updated))
+		n.IntegrationID, n.UserID, n.ClientID, n.AccountID, n.TemplateID, n.Argument, int32(status), int64(created),
+		int64(updated))
 	return StoredTask(t, b.Pool, id)
 }
 

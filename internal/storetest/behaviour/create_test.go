@@ -146,7 +146,8 @@ func TestCreateByManyAtOnce(t *testing.T) {
 				refused, ctx := taskstore.NewTask{UserID: 13}, t.Context()
 				switch i % 4 {
 				case 1:
-					if _, err := b.Store.Create(ctx, refused); !errors.Is(err, taskstore.ErrInvalid) || storetest.SQLState(err) != "23514" {
+					if _, err := b.Store.Create(ctx, refused); !errors.Is(err, taskstore.ErrInvalid) ||
+						storetest.SQLState(err) != "23514" {
 						return fmt.Errorf("a refused task: %w", err)
 					}
 				case 2:

@@ -126,7 +126,8 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	conn := b.Connection(t)
 	conn.Close(t.Context())
 	connIsClosed := conn.Ping(t.Context())
-	tableless := taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
+	tableless := taskstore.New(b.Connect(t,
+		func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
 	broken := b.Begin(t, pgx.ReadCommitted)
 	if _, err := broken.Exec(t.Context(), `SELECT 1/0`); err == nil {
 		t.Fatal("division by zero succeeded")
@@ -145,7 +146,8 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 		checkCause(t, op, call(canceled, b.Store, lease), is(context.Canceled))
 		checkCause(t, op, call(late, b.Store, lease), is(context.DeadlineExceeded))
 		checkCause(t, op, call(ctx, taskstore.New(closed), lease), is(poolIsClosed))
-		checkCause(t, op, call(ctx, taskstore.New(conn), lease), func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
+		checkCause(t, op, call(ctx, taskstore.New(conn), lease),
+			func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
 		checkCause(t, op, call(ctx, tableless, lease), state("42P01"))
 		checkCause(t, op, call(ctx, b.Store.WithTx(broken), lease), state("25P02"))
 		checkCause(t, op, call(ctx, b.Store.WithTx(done), lease), is(pgx.ErrTxClosed))
@@ -164,7 +166,8 @@ func TestReadOnlySession(t *testing.T) {
 	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))
-	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status", "read the backlog"}
+	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status",
+		"read the backlog"}
 	for op, call := range methods() {
 		err := call(t.Context(), s, task)
 		if !slices.Contains(reads, op) {

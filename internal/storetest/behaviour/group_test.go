@@ -85,7 +85,8 @@ func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 	b := storetest.Setup(t)
 	b.Exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN RAISE EXCEPTION 'not this one'; END $$`)
-	b.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
+	b.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks "+
+		"FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
 	var wg sync.WaitGroup
 	free := queued(t, b, "LOCK TABLE tasks IN SHARE MODE")
 	for i := range 64 {
@@ -113,7 +114,8 @@ func TestGroupCommitGoesAroundWhatHangs(t *testing.T) {
 	b := storetest.Setup(t)
 	b.Exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`)
-	b.Exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
+	b.Exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks "+
+		"FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
 	free := queued(t, b, "SELECT pg_advisory_xact_lock(1)")
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 20 })
 	s := taskstore.New(pool)

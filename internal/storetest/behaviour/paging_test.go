@@ -160,7 +160,8 @@ func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, f := range []taskstore.Filter{taskstore.ByIntegration(1), {}, taskstore.ByIntegration(1).WithStatus(taskstore.Pending)} {
+	for _, f := range []taskstore.Filter{taskstore.ByIntegration(1), {},
+		taskstore.ByIntegration(1).WithStatus(taskstore.Pending)} {
 		checkVisits(t, storetest.IDs(collect(t, b.Store, f)), kept)
 		checkVisits(t, storetest.IDs(pages(t, b.Store, f, 99)), kept)
 	}

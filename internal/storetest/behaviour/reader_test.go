@@ -55,7 +55,8 @@ func TestListsOfAnUnmigratedTable(t *testing.T) {
 			check()
 
 			b.Exec(t, `UPDATE tasks SET account_id = NULL WHERE id = 1`)
-			if got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{}); err == nil || !strings.Contains(err.Error(), "NULL") {
+			if got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{}); err == nil ||
+				!strings.Contains(err.Error(), "NULL") {
 				t.Errorf("listed %+v, %v; want an error that names NULL", got, err)
 			}
 		})
@@ -97,7 +98,8 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 		list(s, f)
 	}
 	list(s, taskstore.Filter{})
-	rows, err := pool.Query(t.Context(), `SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%'`, pgx.QueryExecModeExec)
+	rows, err := pool.Query(t.Context(),
+		`SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%'`, pgx.QueryExecModeExec)
 	if err != nil {
 		t.Fatal(err)
 	}

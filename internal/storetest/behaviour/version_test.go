@@ -175,7 +175,8 @@ func TestVersionRisesUnder32Writers(t *testing.T) {
 	if n := len(slices.Compact(slices.Clone(versions))); n != writers32*changesPerWriter {
 		t.Errorf("%d changes made %d versions, want one each", writers32*changesPerWriter, n)
 	}
-	if row := storetest.StoredTask(t, b.Pool, task.ID); versions[0] <= task.UpdatedAt || row.UpdatedAt != versions[len(versions)-1] {
+	if row := storetest.StoredTask(t, b.Pool, task.ID); versions[0] <= task.UpdatedAt ||
+		row.UpdatedAt != versions[len(versions)-1] {
 		t.Errorf("versions went from %d to %d, the row from %d to %d",
 			versions[0], versions[len(versions)-1], task.UpdatedAt, row.UpdatedAt)
 	}

@@ -104,7 +104,8 @@ func TestImportersCompilePgxAndNothingElse(t *testing.T) {
 			t.Parallel()
 			s := newScratch(t, []string{module + " v0.0.0"}, imports...)
 			goCommand(t, s.dir, "get", ".") // what a person does after writing the import
-			packages := strings.Fields(goCommand(t, s.dir, "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "."))
+			packages := strings.Fields(goCommand(t, s.dir,
+				"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "."))
 			for _, p := range packages {
 				if !allowed.MatchString(p) {
 					t.Errorf("an importer compiles %s", p)

@@ -35,7 +35,8 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 				}
 				by := replaced[[2]int64{task, int64(s.version)}]
 				if s.kind == stepEnd && s.outcome == tookPlace && (by.oldStatus != taskstore.Processing || by.newStatus != s.to) {
-					problems = append(problems, fmt.Sprintf("task %d was ended on version %d, which the table does not show: %+v", task, s.version, by))
+					problems = append(problems, fmt.Sprintf("task %d was ended on version %d, which the table does not show: %+v",
+						task, s.version, by))
 				}
 			}
 		}
@@ -45,7 +46,8 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 		problem, h := "", tasks[change.task]
 		switch {
 		case change.program != "store":
-		case change.oldStatus == taskstore.Pending && change.newStatus == taskstore.Processing && (c == nil || c.kind != stepClaim):
+		case change.oldStatus == taskstore.Pending && change.newStatus == taskstore.Processing &&
+			(c == nil || c.kind != stepClaim):
 			problem = "was claimed by no claim"
 		case c == nil:
 		case c.kind == stepClaim && !told[[2]int64{change.task, int64(change.newVersion)}]:
@@ -81,7 +83,8 @@ func (r *race) problems() []string {
 		h.add(len(r.actors), step{kind: stepRead, to: row.Status, got: row.UpdatedAt, outcome: tookPlace}, end, end)
 		if !h.explained(r.t) {
 			of := slices.DeleteFunc(slices.Clone(changes), func(c audited) bool { return c.task != row.ID })
-			problems = append(problems, fmt.Sprintf("no order of its calls explains task %d:\n%v\nThe table saw:\n%+v", row.ID, h, of))
+			problems = append(problems, fmt.Sprintf("no order of its calls explains task %d:\n%v\nThe table saw:\n%+v",
+				row.ID, h, of))
 		}
 	}
 	return problems

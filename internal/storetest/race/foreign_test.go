@@ -148,7 +148,10 @@ type gorm struct {
 // badUpdatedAt is what it writes into updated_at, none of which raises the version.
 func (g *gorm) badUpdatedAt(stale taskstore.Task) any {
 	now := time.Now()
-	return []any{now.Unix(), nil, int64(stale.UpdatedAt), int64(stale.UpdatedAt) - 1, now.UnixMicro(), int64(0), int64(-1)}[g.rng.IntN(7)]
+	bad := []any{
+		now.Unix(), nil, int64(stale.UpdatedAt), int64(stale.UpdatedAt) - 1, now.UnixMicro(), int64(0), int64(-1),
+	}
+	return bad[g.rng.IntN(len(bad))]
 }
 
 func (g *gorm) write() {
@@ -162,7 +165,8 @@ func (g *gorm) write() {
 	task := g.stale[i]
 	if g.oneIn(3) {
 		_, _ = g.do(stepTouch, func(ctx context.Context, c *call) error {
-			_, err := g.pool.Exec(ctx, `UPDATE tasks SET argument = 'touched', updated_at = $2 WHERE id = $1`, task.ID, g.badUpdatedAt(task))
+			_, err := g.pool.Exec(ctx, `UPDATE tasks SET argument = 'touched', updated_at = $2 WHERE id = $1`,
+				task.ID, g.badUpdatedAt(task))
 			return c.one(task.ID, step{kind: stepTouch}, err)
 		})
 		return

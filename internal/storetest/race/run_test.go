@@ -74,7 +74,8 @@ func raceOf(kind string) [][]taskstore.Option {
 }
 
 // run lets all of them loose for that long, and on until it is enough.
-func (r *race) run(programs [][]taskstore.Option, seed uint64, end endLeases, length time.Duration, enough func(*race) bool) {
+func (r *race) run(programs [][]taskstore.Option, seed uint64, end endLeases, length time.Duration,
+	enough func(*race) bool) {
 	r.t.Helper()
 	var running sync.WaitGroup
 	others := r.pool("store", 6)
@@ -156,6 +157,8 @@ func (r *race) report() {
 			}
 		}
 	}
-	deadlocks := storetest.One[int64](r.t, r.b.Pool, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
-	r.t.Logf("%d tasks, %d calls, of which %d broken, %d deadlocks; steps: %v", len(r.tasks), calls, broken, deadlocks, r.counts)
+	deadlocks := storetest.One[int64](r.t, r.b.Pool,
+		`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`)
+	r.t.Logf("%d tasks, %d calls, of which %d broken, %d deadlocks; steps: %v", len(r.tasks), calls, broken, deadlocks,
+		r.counts)
 }

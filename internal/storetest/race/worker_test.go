@@ -71,8 +71,8 @@ func (w *worker) run() {
 	}
 }
 
-// comeBack goes on with the first n tasks that it left lying, each task once: it may have claimed one
-// again meanwhile, and one call for two leases of a task could not tell which of them is meant.
+// comeBack goes on with the first n tasks that it left lying. It may hold two leases of one task, because it has
+// claimed it again meanwhile. The later lease stays for another time: a call's history has one step a task.
 func (w *worker) comeBack(n int) {
 	var late []taskstore.Task
 	seen := map[int64]bool{}

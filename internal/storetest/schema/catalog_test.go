@@ -110,7 +110,8 @@ func TestEveryColumnHasAComment(t *testing.T) {
 		FROM pg_attribute WHERE attrelid = ($1 || '.tasks')::regclass AND attnum > 0 AND NOT attisdropped
 		ORDER BY attnum`, "public")
 	fields := []string{
-		"ID", "IntegrationID", "UserID", "ClientID", "AccountID", "TemplateID", "Argument", "Status", "CreatedAt", "UpdatedAt",
+		"ID", "IntegrationID", "UserID", "ClientID", "AccountID", "TemplateID", "Argument", "Status", "CreatedAt",
+		"UpdatedAt",
 	}
 	for i, field := range fields {
 		if !strings.HasPrefix(got[i], field+" ") || !strings.HasSuffix(got[i], ".") {

@@ -180,7 +180,8 @@ func TestRowsFromBeforeTheGuards(t *testing.T) {
 
 			changed, err := b.Store.Update(t.Context(), old())
 			// A version that stands for now rises by one: that may be a millisecond ahead.
-			if now := b.Now(t); err != nil || !sound(changed.CreatedAt) || !sound(changed.UpdatedAt) || changed.UpdatedAt > now+1 {
+			if now := b.Now(t); err != nil || !sound(changed.CreatedAt) || !sound(changed.UpdatedAt) ||
+				changed.UpdatedAt > now+1 {
 				t.Errorf("%s, %v: an update left %+v, error %v", bad.name, status, changed, err)
 			}
 		}

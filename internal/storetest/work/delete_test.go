@@ -28,7 +28,8 @@ func TestDeleteFinishedDeletesOldFinishedTasks(t *testing.T) {
 	b.Row(t, taskstore.Completed, before, before)
 	b.Row(t, taskstore.Failed, before, before)
 	kept = append(kept, b.Create(t, 1).ID)
-	want := slices.DeleteFunc(storetest.Stored(t, b.Pool), func(task taskstore.Task) bool { return !slices.Contains(kept, task.ID) })
+	want := slices.DeleteFunc(storetest.Stored(t, b.Pool),
+		func(task taskstore.Task) bool { return !slices.Contains(kept, task.ID) })
 
 	storetest.DeleteFinished(t, b.Store, 10, 2)
 	if rows := storetest.Stored(t, b.Pool); !slices.Equal(rows, want) {

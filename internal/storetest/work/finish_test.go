@@ -93,7 +93,8 @@ func TestFinishOfAMixedBatch(t *testing.T) {
 			}
 
 			one := live[0] // an error about one task says which
-			if err := f.End(b.Store, t.Context(), one); err == nil || !strings.HasPrefix(err.Error(), "taskstore: "+name+" task 1: conflict: ") {
+			if err := f.End(b.Store, t.Context(), one); err == nil ||
+				!strings.HasPrefix(err.Error(), "taskstore: "+name+" task 1: conflict: ") {
 				t.Errorf("error %q does not name task 1", err)
 			}
 		})

@@ -53,7 +53,8 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 func child(t *testing.T, b *storetest.Bundle, stdin []byte) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLeaseCrossesAProcessBoundary$", "-test.count=1")
-	cmd.Env = append(os.Environ(), childDatabase+"="+b.URL, "TASKSTORE_TEST_DATABASE_URL="+b.URL, "TASKSTORE_TEST_POSTGRES=url")
+	cmd.Env = append(os.Environ(), childDatabase+"="+b.URL, "TASKSTORE_TEST_DATABASE_URL="+b.URL,
+		"TASKSTORE_TEST_POSTGRES=url")
 	cmd.Stdin = bytes.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
