@@ -146,7 +146,8 @@ func write[T any](ctx context.Context, s *Store, f func(DB) (T, error)) (T, erro
 			defer conn.Release()
 			db = conn
 		}
-		if v, err = f(db); err != nil && mayBeDone(err, connOf(db)) {
+		statement := &sending{DB: db}
+		if v, err = f(statement); err != nil && !statement.unsent && mayBeDone(err, connOf(db)) {
 			err = &uncertainError{err}
 		}
 		return v, err

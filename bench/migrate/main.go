@@ -24,7 +24,7 @@ import (
 
 const writers = 8
 
-// fill gives a table as it lies in production, the document's, that many rows.
+// fill adds that many rows to the document's table.
 const fill = `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status)
 SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1, '{"n": ' || i || '}', 2

@@ -20,7 +20,7 @@ func parseConfig(connString string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(connString)
 	if err != nil {
 		return nil, &Error{
-			Code:    ExitUsage,
+			Kind:    BadRequest,
 			Message: "the database URL or a PG* variable cannot be understood",
 			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
 		}
@@ -56,7 +56,10 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	for said := false; ; said = true {
 		conn, err := pgx.ConnectConfig(ctx, m.config)
 		if err == nil {
-			if err = m.prepareConn(ctx, conn); err != nil {
+			if err = m.refusePooler(ctx, conn); err == nil {
+				err = configureSession(ctx, conn)
+			}
+			if err != nil {
 				closeConn(conn)
 				return nil, asError(ctx, err)
 			}
@@ -74,13 +77,6 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-func (m *Migrator) prepareConn(ctx context.Context, conn *pgx.Conn) error {
-	if err := m.refusePooler(ctx, conn); err != nil {
-		return err
-	}
-	return configureSession(ctx, conn)
-}
-
 // notYetThere tells a server that may still come up from one that has refused.
 func notYetThere(err error) bool {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -95,7 +91,7 @@ func (m *Migrator) connectError(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil {
 		return failure
 	}
-	if failure.SQLState() == "" {
+	if failure.SQLState == "" {
 		failure.Message = oneLine(rootCause(err).Error())
 	}
 	failure.Message = fmt.Sprintf("cannot connect to %s as %q: %s", m.address(), m.config.User, failure.Message)

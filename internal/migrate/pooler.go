@@ -32,9 +32,8 @@ func (m *Migrator) refusePooler(ctx context.Context, conn *pgx.Conn) error {
 		}
 		if shared {
 			return &Error{
-				Code:    ExitFailed,
-				Message: "the connection goes through a pooler in transaction mode, as PgBouncer has it; nothing was done",
-				Hint:    "connect to PostgreSQL itself, or to a pool in session mode: the run lock lives in the session",
+				Message: "the connection goes through a pooler in transaction mode; nothing was done",
+				Hint:    "connect to PostgreSQL itself, or to a pool in session mode: the session holds the run lock",
 			}
 		}
 	}

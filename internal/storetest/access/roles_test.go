@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/internal/migrate"
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 	"github.com/tasklane/tasks/internal/storetest"
 )
 
@@ -169,7 +170,7 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 		Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
 		t.Fatal(err)
 	}
-	list, err := m.Up(t.Context(), 0)
+	list, err := m.Up(t.Context(), migrate.Newest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, look := range map[string]func(context.Context) ([]migrate.Migration, []migrate.Finding, error){
+	for name, look := range map[string]func(context.Context) ([]migrate.Migration, []catalog.Finding, error){
 		"status": m.Status, "verify": m.Verify,
 	} {
 		list, findings, err := look(t.Context())
