@@ -34,6 +34,7 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err != nil {
 		return Task{}, fail(err, "create task")
 	}
+	s.arrivals.announce()
 	return row, nil
 }
 
@@ -147,6 +148,7 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
 	}
+	s.arrivals.announce()
 	return ids, nil
 }
 
