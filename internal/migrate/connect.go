@@ -108,23 +108,19 @@ func (m *Migrator) address() string {
 // rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.
 func rootCause(err error) error {
 	for {
-		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // walks the chain itself
-			return op.Err
-		}
+		var cause error
 		switch e := err.(type) { //nolint:errorlint // walks the chain itself
+		case *net.OpError:
+			return e.Err
 		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err
-			}
-			err = e.Unwrap()
+			cause = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			if len(e.Unwrap()) == 0 {
-				return err
-			}
-			err = e.Unwrap()[0]
-		default:
+			cause = e.Unwrap()[0]
+		}
+		if cause == nil {
 			return err
 		}
+		err = cause
 	}
 }
 

@@ -118,7 +118,7 @@ func (r *run) attempt(ctx context.Context) error {
 	r.file = fileInHand{}
 	return r.locked(ctx, db, func() error {
 		var todo []source
-		err := onSession(ctx, db, func(conn *pgx.Conn) (err error) {
+		err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) (err error) {
 			_, todo, err = r.todo(ctx, conn)
 			return err
 		})
@@ -139,7 +139,7 @@ func (r *run) attempt(ctx context.Context) error {
 func (r *run) apply(ctx context.Context, db *sql.DB, provider *goose.Provider, file source) error {
 	r.opts.Log.Debug("migrating", "file", file.name, "down", r.down)
 	r.file = fileInHand{source: file}
-	err := onSession(ctx, db, func(conn *pgx.Conn) error {
+	err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, indexes).Scan(&r.file.indexes)
 	})
 	if err != nil {

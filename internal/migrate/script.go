@@ -41,7 +41,7 @@ func (p *script) add(s *session, number int, query string, args []any) {
 		File: file, Number: number, SQL: query, Args: slices.Clone(args), Transaction: s.inTx, Lock: l.String(),
 	}
 	if by, ok := p.created[l.table]; !ok || by != file { // until the file's end nobody else sees a new table
-		statement.Blocks = l.blocks()
+		statement.Blocks = whomBlocks[l.mode]
 	}
 	p.list = append(p.list, statement)
 }
