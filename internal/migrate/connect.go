@@ -77,7 +77,7 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-// notYetThere tells a server that may still come up from one that has refused.
+// notYetThere tells whether the server may still come up. If not, it has refused.
 func notYetThere(err error) bool {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Code == "57P03" || server.Code == "53300" // starting up or shutting down, too many connections

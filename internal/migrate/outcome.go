@@ -29,7 +29,7 @@ func (r *run) outcome(ctx context.Context, before []Migration, err error) ([]Mig
 	}
 	if failure, ok := errors.AsType[*Error](err); ok {
 		failure.Message += r.summary(list)
-		failure.Resumable = true
+		failure.Resumable = failure.Kind != Conflict && failure.Kind != Unmanaged
 	}
 	return list, err
 }
