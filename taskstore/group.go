@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -64,7 +65,8 @@ type flight struct {
 
 func newGroup(alone func(context.Context, NewTask) (Task, error), shared sharedCreate, connections int) *group {
 	g := &group{alone: alone, shared: shared, apart: min(connections, maxApart)}
-	g.timer = time.AfterFunc(maxWait, func() {
+	// It first runs when a call waits. Any time that can come would be a race between it and the line below.
+	g.timer = time.AfterFunc(math.MaxInt64, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.depart()

@@ -12,7 +12,7 @@ import (
 )
 
 // faultsTime is how long the tests under load go on, as a duration such as 10m; once through if unset.
-const faultsTime = "TASKSTORE_FAULTS"
+const faultsTime = "TASKSTORE_FAULTS_TIME"
 
 // again reports whether a test that has gone through its faults so many times is to do so once more.
 func again(t *testing.T, began time.Time, rounds int) bool {
