@@ -34,6 +34,7 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err != nil {
 		return Task{}, fail(err, "create task")
 	}
+	s.arrivals.announce()
 	return row, nil
 }
 
@@ -92,20 +93,28 @@ func (s *Store) createShared(ctx context.Context, board func() []NewTask) ([]Tas
 // createKeyed creates a task with a key, or returns the one that has it.
 func (s *Store) createKeyed(ctx context.Context, t NewTask) (Task, error) {
 	for {
-		ids, err := s.insert(ctx, []NewTask{t})
+		rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateKeyedTaskRow, error) {
+			return dbgen.New(db).CreateKeyedTask(ctx, dbgen.CreateKeyedTaskParams{
+				IntegrationID: t.IntegrationID, UserID: t.UserID, ClientID: t.ClientID, AccountID: t.AccountID,
+				TemplateID: t.TemplateID, Argument: t.Argument, Key: t.Key,
+			})
+		})
 		if err != nil {
 			return Task{}, err
 		}
-		row, err := s.Get(ctx, ids[0])
-		switch {
-		case err == nil:
-			return row, nil
-		case !errors.Is(err, ErrNotFound):
-			return Task{}, &uncertainError{err} // it is done, and the caller is not told how
-		}
-		// Somebody deleted it, and so freed the key.
-		if s.inTransaction() {
-			return Task{}, err
+		for _, r := range rows { // one, or none: then the next look finds it
+			return Task{
+				ID:            r.ID,
+				IntegrationID: r.IntegrationID,
+				UserID:        r.UserID,
+				ClientID:      r.ClientID,
+				AccountID:     r.AccountID,
+				TemplateID:    r.TemplateID,
+				Argument:      r.Argument,
+				Status:        Status(r.Status),
+				CreatedAt:     Millis(r.CreatedAt),
+				UpdatedAt:     Millis(r.UpdatedAt),
+			}, nil
 		}
 	}
 }
@@ -139,6 +148,7 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
 	}
+	s.arrivals.announce()
 	return ids, nil
 }
 

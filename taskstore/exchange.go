@@ -91,9 +91,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	if err != nil {
 		return nil, err
 	}
-	if len(doneReleased) > 0 {
-		s.marks.lower(slices.Min(doneReleased))
-	}
+	s.putBack(doneReleased...)
 	lost := slices.Concat(completed.lost(doneCompleted), released.lost(doneReleased), failedLeases.lost(doneFailed))
 	if n > 0 && claimErr == nil {
 		ts, claimErr = s.endClaim(ctx, f, at, n, ts)

@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -11,18 +12,21 @@ import (
 // group lets concurrent creates share a statement, and so a round trip and a commit, as PostgreSQL's own commits share
 // a flush of the log (group commit: DeWitt et al., 1984; Gawlick and Kinkade, 1985).
 //
-// A call goes at once, and alone, while fewer than maxUnderWay statements are under way. Calls that arrive while
-// there are that many queue, and share the next statement: it departs when one under way returns, or after
-// maxWait, whichever is first. So a statement that hangs delays a later call by maxWait at most.
+// Sharing pays only where calls would wait anyway. So as many calls as there are connections, at most maxApart, go at
+// once and alone, as they would without a group. Where there are more, no more than maxUnderWay statements should be
+// under way: the calls that arrive meanwhile queue, and share the next one. It departs when fewer are under way, or
+// after maxWait, whichever is first. So statements that hang delay a later call by maxWait at most.
 //
 // A call returns after the commit of its statement, and with the error that it would have had alone: where a row of one
 // call makes the shared statement fail, the server has undone it whole, and each call goes alone at once.
 type group struct {
 	alone  func(context.Context, NewTask) (Task, error)
 	shared sharedCreate
+	apart  int // how many calls at once go alone
 
 	mu       sync.Mutex
-	underWay int
+	calls    int // that have not returned
+	underWay int // statements
 	waiting  []*call
 	timer    *time.Timer // runs while calls wait
 }
@@ -31,8 +35,10 @@ type group struct {
 // to send its statement: until then a caller may give up and be certain.
 type sharedCreate func(ctx context.Context, board func() []NewTask) ([]Task, error)
 
+// docs/performance.md has what other values do.
 const (
-	maxUnderWay = 4
+	maxApart    = 16
+	maxUnderWay = 2
 	maxShared   = 256 // calls of one statement
 	maxWait     = 2 * time.Millisecond
 )
@@ -57,9 +63,10 @@ type flight struct {
 	cancel context.CancelFunc
 }
 
-func newGroup(alone func(context.Context, NewTask) (Task, error), shared sharedCreate) *group {
-	g := &group{alone: alone, shared: shared}
-	g.timer = time.AfterFunc(maxWait, func() {
+func newGroup(alone func(context.Context, NewTask) (Task, error), shared sharedCreate, connections int) *group {
+	g := &group{alone: alone, shared: shared, apart: min(connections, maxApart)}
+	// It first runs when a call waits. Any time that can come would be a race between it and the line below.
+	g.timer = time.AfterFunc(math.MaxInt64, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.depart()
@@ -74,7 +81,13 @@ func (g *group) do(ctx context.Context, in NewTask) (Task, error) {
 		return Task{}, err
 	}
 	g.mu.Lock()
-	if g.underWay < maxUnderWay {
+	g.calls++
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.calls--
+	}()
+	if g.calls <= g.apart || g.underWay < maxUnderWay {
 		g.underWay++
 		g.mu.Unlock()
 		return g.runAlone(ctx, in)
