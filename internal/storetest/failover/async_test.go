@@ -76,12 +76,12 @@ func TestAsynchronousFailover(t *testing.T) {
 	)
 	l := startLoad(t, primary)
 	l.goOn()
-	l.end()
 	create(held, 5)
 	kept := claim(store, held)
 	create(hasty, 5)
 	create(careful, 5)
-	standby.waitFor(`SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn`, ask[string](primary, `SELECT pg_current_wal_lsn()::text`))
+	written := ask[string](primary, `SELECT pg_current_wal_lsn()::text`)
+	standby.waitFor(`SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn`, written)
 
 	// From here on the standby gets nothing.
 	standby.stop()
@@ -92,11 +92,21 @@ func TestAsynchronousFailover(t *testing.T) {
 	before := taskstore.New(connect(t, withClock(at), primary))
 	dead := map[int64][]taskstore.Task{hasty: claim(before, hasty), careful: claim(before, careful)}
 	primary.must(store.Complete(t.Context(), renewed[4]))
+	l.goOn()
+	l.end()
 	primary.stop()
 	standby.start()
 	standby.promote()
 
 	// The writes are lost, though they were acknowledged.
+	denied := strings.Join(l.audit(standby), "\n")
+	for _, what := range []string{
+		"was created, and is not there", "was completed, and is", "was given version", "was told to be",
+	} {
+		if !strings.Contains(denied, what) {
+			t.Errorf("of the load no task %s", what)
+		}
+	}
 	if n := ask[int](standby, `SELECT count(*) FROM tasks WHERE id = ANY ($1)`, lost); n != 0 {
 		t.Errorf("%d tasks of the lost timeline are there", n)
 	}

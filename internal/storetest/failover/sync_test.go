@@ -60,7 +60,7 @@ func TestSynchronousFailover(t *testing.T) {
 		primary, standby = standby, primary
 		primary.waitFor(inSync)
 	}
-	l.audit(primary)
+	l.mustHold(primary)
 }
 
 // A session that waits for a standby tells its caller the truth when it is terminated. Cancelled, it says done, and
