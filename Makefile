@@ -8,7 +8,7 @@ SHELL := bash
 MODULES := . bench gormtest examples/tracing
 
 # What a change must pass, in this order.
-GATE := lint verify test-race race test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
+GATE := lint verify test-race race faults test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
 	readme release-check bench-databases demo test-matrix docker-test
 
 SQLC       := go tool -modfile=tools/go.mod sqlc
@@ -48,6 +48,11 @@ RACE ?= 30s
 .PHONY: race
 race: ## Race workers, foreign writers and failures for RACE=30s, and check each task's history (by hand: RACE=1h)
 	TASKSTORE_RACE_TIME=$(RACE) go test -race -count=1 -timeout 0 -v -run 'TestRace$$' ./internal/storetest/race
+
+FAULTS ?= 10s
+.PHONY: faults
+faults: ## Cut the network, lock rows, kill and promote servers under the store, FAULTS=10s at random (by hand: FAULTS=10m)
+	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -count=1 -timeout 0 ./internal/storetest/faults/... ./internal/storetest/failover/...
 
 .PHONY: test-kill
 test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
@@ -103,7 +108,7 @@ lint-workflows: ## Lint the workflows of GitHub
 .PHONY: generate
 generate: ## Generate dbgen from queries and schema, and what verify compares with
 	$(SQLC) generate
-	go run ./internal/migrate/snapshot
+	go test -count=1 ./internal/migrate/catalog -update
 
 .PHONY: verify
 verify: ## Fail if generated code is stale or a query breaks a rule

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -34,11 +35,13 @@ type database struct {
 	admin    *pgxpool.Pool
 	drop     func() error
 	url      string
+	away     time.Duration // how far the peers are, each way
 	conns    int
 	peers    map[string]peer.Peer
 	river    *peer.River
 	pgbench  *peer.PGBench
 	snapshot *pgxpool.Conn
+	stop     func() error // what carries the peers' bytes
 }
 
 func newDatabase(ctx context.Context, server *pgserver.Server, name string, conns int) (*database, error) {
@@ -50,7 +53,7 @@ func newDatabase(ctx context.Context, server *pgserver.Server, name string, conn
 	if err != nil {
 		return nil, errors.Join(err, drop())
 	}
-	d := &database{name: name, admin: admin, drop: drop, url: url, conns: conns, pgbench: peer.FindPGBench(url)}
+	d := &database{name: name, admin: admin, drop: drop, url: url, away: distances[name], conns: conns, pgbench: peer.FindPGBench(url)}
 	if err := migrate(ctx, admin); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -73,7 +76,14 @@ func (d *database) connect(ctx context.Context) error {
 	if d.peers != nil {
 		return nil
 	}
-	all, err := peer.Open(ctx, d.url, d.conns)
+	url := d.url
+	if d.away > 0 {
+		var err error
+		if url, d.stop, err = behind(d.url, d.away); err != nil {
+			return err
+		}
+	}
+	all, err := peer.Open(ctx, url, d.conns)
 	if err != nil {
 		return err
 	}
@@ -93,7 +103,10 @@ func (d *database) disconnect() {
 	if d.river != nil {
 		d.river.Close()
 	}
-	d.peers, d.river = nil, nil
+	if d.stop != nil {
+		_ = d.stop() // nobody connects any more
+	}
+	d.peers, d.river, d.stop = nil, nil, nil
 	d.release()
 }
 

@@ -42,6 +42,11 @@ const (
 	homeSnapshot = "snapshot" // an old snapshot and 100,000 dead entries
 )
 
+// distances are databases that lie so far from the peers, each way.
+var distances = map[string]time.Duration{
+	"0.5ms": 500 * time.Microsecond, "2ms": 2 * time.Millisecond, "10ms": 10 * time.Millisecond,
+}
+
 const (
 	tableRows    = 100_000   // for reads and updates
 	finishedRows = 1_000_000 // of homeFinished
@@ -65,9 +70,16 @@ func workloads(quick bool) []workload {
 	}
 	ws := []workload{
 		create(1), create(8), create(64),
-		createMany(1_000), createMany(100_000 / shrink),
-		get(), list("list-100", 0), list("list-100-integration", 200), update(),
 	}
+	for _, home := range []string{homeMain, "0.5ms", "2ms", "10ms"} {
+		for _, workers := range []int{1, 2, 8, 64} {
+			ws = append(ws, createAway(home, workers))
+		}
+	}
+	ws = append(ws,
+		createMany(1_000), createMany(100_000/shrink),
+		get(), list("list-100", 0), list("list-100-integration", 200), update(),
+	)
 	for _, batch := range []int{1, 10, 100, 500} {
 		ws = append(ws, life(batch))
 	}
@@ -105,6 +117,20 @@ VALUES (:i % 200 + 1, :i % 50000 + 1, :i % 1000 + 1, :i % 5000 + 1, :i % 20 + 1,
 RETURNING id, created_at, updated_at;
 `,
 	}
+}
+
+// createAway is create beside itself without shared statements, in the main database or in one at a distance.
+func createAway(home string, workers int) workload {
+	w := create(workers)
+	w.name, w.rounds = fmt.Sprintf("create-%d-%s", workers, home), 3
+	if away := distances[home]; away > 0 {
+		w.what += fmt.Sprintf(", %v to the server each way", away)
+	}
+	w.entries = nil
+	for _, p := range []string{ours, "taskstore, alone", "pgx"} {
+		w.entries = append(w.entries, entry{p, p, home})
+	}
+	return w
 }
 
 func createMany(n int) workload {

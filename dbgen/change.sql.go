@@ -13,14 +13,15 @@ const deleteTask = `-- name: DeleteTask :one
 WITH gone AS (
     DELETE FROM tasks WHERE id = $1 RETURNING id
 ), keys AS (
-    DELETE FROM task_keys WHERE task_id = $1
+    DELETE FROM task_keys WHERE task_id = (SELECT gone.id FROM gone)
 ), failures AS (
-    DELETE FROM task_failures WHERE task_id = $1
+    DELETE FROM task_failures WHERE task_id = (SELECT gone.id FROM gone)
 )
 SELECT count(*) FROM gone
 `
 
-// By primary key, its key by idx_task_keys_task_id, and its failures. Says how many tasks that were.
+// By primary key, its key by idx_task_keys_task_id, and its failures. Says how many tasks that were: a trigger of
+// somebody else may keep it, and then it keeps its key.
 func (q *Queries) DeleteTask(ctx context.Context, id int64) (int64, error) {
 	row := q.db.QueryRow(ctx, deleteTask, id)
 	var count int64

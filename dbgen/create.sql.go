@@ -9,6 +9,102 @@ import (
 	"context"
 )
 
+const createKeyedTask = `-- name: CreateKeyedTask :many
+WITH drawn AS MATERIALIZED (
+    SELECT nextval(pg_get_serial_sequence('tasks', 'id')::regclass) AS id
+), orphan AS MATERIALIZED (
+    SELECT held.task_id
+    FROM task_keys AS held
+    WHERE held.key = $1 AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)
+), keyed AS (
+    INSERT INTO task_keys AS held (key, task_id)
+    SELECT $1, drawn.id FROM drawn
+    ON CONFLICT (key) DO UPDATE SET task_id = CASE
+        WHEN held.task_id = (SELECT orphan.task_id FROM orphan) THEN excluded.task_id
+        ELSE held.task_id
+    END
+    RETURNING held.task_id
+), stored AS (
+    INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
+    OVERRIDING SYSTEM VALUE
+    SELECT drawn.id, $2, $3, $4, $5, $6, $7
+    FROM drawn JOIN keyed ON keyed.task_id = drawn.id
+    RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+)
+SELECT stored.id, stored.integration_id, stored.user_id, stored.client_id, stored.account_id, stored.template_id, stored.argument, stored.status, stored.created_at, stored.updated_at FROM stored
+UNION ALL
+SELECT tasks.id, tasks.integration_id, tasks.user_id, tasks.client_id, tasks.account_id, tasks.template_id, tasks.argument, tasks.status, tasks.created_at, tasks.updated_at FROM tasks JOIN keyed ON keyed.task_id = tasks.id
+UNION ALL
+SELECT ('a trigger or rule of tasks drops the row or changes its id, which was ' || drawn.id)::bigint,
+    0, 0, 0, 0, 0, '', 0, 0, 0
+FROM drawn JOIN keyed ON keyed.task_id = drawn.id
+WHERE NOT EXISTS (SELECT FROM stored WHERE stored.id = drawn.id)
+`
+
+type CreateKeyedTaskParams struct {
+	Key           string `json:"key"`
+	IntegrationID int64  `json:"integration_id"`
+	UserID        int64  `json:"user_id"`
+	ClientID      int64  `json:"client_id"`
+	AccountID     int64  `json:"account_id"`
+	TemplateID    int64  `json:"template_id"`
+	Argument      string `json:"argument"`
+}
+
+type CreateKeyedTaskRow struct {
+	ID            int64  `json:"id"`
+	IntegrationID int64  `json:"integration_id"`
+	UserID        int64  `json:"user_id"`
+	ClientID      int64  `json:"client_id"`
+	AccountID     int64  `json:"account_id"`
+	TemplateID    int64  `json:"template_id"`
+	Argument      string `json:"argument"`
+	Status        int32  `json:"status"`
+	CreatedAt     int64  `json:"created_at"`
+	UpdatedAt     int64  `json:"updated_at"`
+}
+
+// As CreateKeyedTasks, for one task: the row as stored, or the one that has the key. None if that one was stored while
+// this statement ran, so that its snapshot does not show it.
+func (q *Queries) CreateKeyedTask(ctx context.Context, arg CreateKeyedTaskParams) ([]CreateKeyedTaskRow, error) {
+	rows, err := q.db.Query(ctx, createKeyedTask,
+		arg.Key,
+		arg.IntegrationID,
+		arg.UserID,
+		arg.ClientID,
+		arg.AccountID,
+		arg.TemplateID,
+		arg.Argument,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CreateKeyedTaskRow{}
+	for rows.Next() {
+		var i CreateKeyedTaskRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const createKeyedTasks = `-- name: CreateKeyedTasks :one
 WITH drawn AS MATERIALIZED (
     SELECT array_agg(nextval(owned.seq))::bigint[] AS ids

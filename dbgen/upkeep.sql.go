@@ -21,11 +21,15 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM tasks WHERE id = ANY (ARRAY(SELECT picked.id FROM picked)) RETURNING id
-), keys AS (
-    DELETE FROM task_keys AS held
+), freed AS MATERIALIZED (
+    SELECT held.key, held.task_id FROM task_keys AS held
     WHERE held.task_id BETWEEN $1 AND $2
         AND (held.task_id IN (SELECT gone.id FROM gone)
              OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+), keys AS (
+    DELETE FROM task_keys AS held
+    WHERE held.task_id BETWEEN $1 AND $2
+        AND (held.key, held.task_id) IN (SELECT freed.key, freed.task_id FROM freed)
 ), failures AS (
     DELETE FROM task_failures AS known
     WHERE known.task_id BETWEEN $1 AND $2
@@ -48,7 +52,8 @@ type DeleteFinishedRow struct {
 // however many rows there are; with them the keys of the slice that have no task any more, and the failures of
 // tasks that are gone or were completed in the end. A row that somebody
 // has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
-// somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock.
+// somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock, and so is a
+// key that was taken over, which is no longer the one that was freed.
 func (q *Queries) DeleteFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) (DeleteFinishedRow, error) {
 	row := q.db.QueryRow(ctx, deleteFinished,
 		first,
@@ -136,23 +141,15 @@ func (q *Queries) ListAhead(ctx context.Context, integrationID pgtype.Int8, clie
 }
 
 const newestID = `-- name: NewestID :one
-SELECT
-    coalesce(max(id), 0)::bigint AS id,
-    (pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()))::boolean AS quiet
-FROM tasks
+SELECT coalesce(max(id), 0)::bigint FROM tasks
 `
 
-type NewestIDRow struct {
-	ID    int64 `json:"id"`
-	Quiet bool  `json:"quiet"`
-}
-
-// The end of the primary key, and whether no transaction is under way that may still commit a lower id.
-func (q *Queries) NewestID(ctx context.Context) (NewestIDRow, error) {
+// The end of the primary key.
+func (q *Queries) NewestID(ctx context.Context) (int64, error) {
 	row := q.db.QueryRow(ctx, newestID)
-	var i NewestIDRow
-	err := row.Scan(&i.ID, &i.Quiet)
-	return i, err
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const nextSlice = `-- name: NextSlice :one

@@ -77,7 +77,7 @@ func holdToTheDocument(t *testing.T, url string) {
 		t.Errorf("a second adopt: %+v, %v", again, err)
 	}
 
-	if _, err := m.Up(t.Context(), 0); err != nil {
+	if _, err := m.Up(t.Context(), migrate.Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, findings, err := m.Verify(t.Context()); err != nil || len(findings) > 0 {
@@ -156,13 +156,13 @@ func TestVerifyTellsWhatAutoMigrateBroke(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
 	m := migrator(t, url)
-	if _, err := m.Up(t.Context(), 0); err != nil {
+	if _, err := m.Up(t.Context(), migrate.Newest); err != nil {
 		t.Fatal(err)
 	}
 	autoMigrate(t, url)
 	_, findings, err := m.Verify(t.Context())
-	if failure, ok := errors.AsType[*migrate.Error](err); !ok || failure.Code != migrate.ExitDrift {
-		t.Errorf("verify: %v, want exit code %d", err, migrate.ExitDrift)
+	if failure, ok := errors.AsType[*migrate.Error](err); !ok || failure.Kind != migrate.Drift {
+		t.Errorf("verify: %v, want kind %d", err, migrate.Drift)
 	}
 	if len(findings) == 0 {
 		t.Fatal("nothing was found")

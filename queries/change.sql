@@ -1,11 +1,12 @@
 -- name: DeleteTask :one
--- By primary key, its key by idx_task_keys_task_id, and its failures. Says how many tasks that were.
+-- By primary key, its key by idx_task_keys_task_id, and its failures. Says how many tasks that were: a trigger of
+-- somebody else may keep it, and then it keeps its key.
 WITH gone AS (
     DELETE FROM tasks WHERE id = @id RETURNING id
 ), keys AS (
-    DELETE FROM task_keys WHERE task_id = @id
+    DELETE FROM task_keys WHERE task_id = (SELECT gone.id FROM gone)
 ), failures AS (
-    DELETE FROM task_failures WHERE task_id = @id
+    DELETE FROM task_failures WHERE task_id = (SELECT gone.id FROM gone)
 )
 SELECT count(*) FROM gone;
 

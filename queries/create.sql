@@ -1,3 +1,36 @@
+-- name: CreateKeyedTask :many
+-- As CreateKeyedTasks, for one task: the row as stored, or the one that has the key. None if that one was stored while
+-- this statement ran, so that its snapshot does not show it.
+WITH drawn AS MATERIALIZED (
+    SELECT nextval(pg_get_serial_sequence('tasks', 'id')::regclass) AS id
+), orphan AS MATERIALIZED (
+    SELECT held.task_id
+    FROM task_keys AS held
+    WHERE held.key = @key AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id)
+), keyed AS (
+    INSERT INTO task_keys AS held (key, task_id)
+    SELECT @key, drawn.id FROM drawn
+    ON CONFLICT (key) DO UPDATE SET task_id = CASE
+        WHEN held.task_id = (SELECT orphan.task_id FROM orphan) THEN excluded.task_id
+        ELSE held.task_id
+    END
+    RETURNING held.task_id
+), stored AS (
+    INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
+    OVERRIDING SYSTEM VALUE
+    SELECT drawn.id, @integration_id, @user_id, @client_id, @account_id, @template_id, @argument
+    FROM drawn JOIN keyed ON keyed.task_id = drawn.id
+    RETURNING *
+)
+SELECT stored.* FROM stored
+UNION ALL
+SELECT tasks.* FROM tasks JOIN keyed ON keyed.task_id = tasks.id
+UNION ALL
+SELECT ('a trigger or rule of tasks drops the row or changes its id, which was ' || drawn.id)::bigint,
+    0, 0, 0, 0, 0, '', 0, 0, 0
+FROM drawn JOIN keyed ON keyed.task_id = drawn.id
+WHERE NOT EXISTS (SELECT FROM stored WHERE stored.id = drawn.id);
+
 -- name: CreateKeyedTasks :one
 -- As CreateTasks, for tasks of which some have a key: what has a new key is stored with it, what has a key that is
 -- taken is not stored, and the ids are those of the tasks that have the keys. Of several rows with one key the first

@@ -3,7 +3,8 @@
 -- however many rows there are; with them the keys of the slice that have no task any more, and the failures of
 -- tasks that are gone or were completed in the end. A row that somebody
 -- has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
--- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock.
+-- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock, and so is a
+-- key that was taken over, which is no longer the one that was freed.
 WITH picked AS MATERIALIZED (
     SELECT old.id FROM tasks AS old
     WHERE old.id BETWEEN @first AND @last
@@ -13,11 +14,15 @@ WITH picked AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM tasks WHERE id = ANY (ARRAY(SELECT picked.id FROM picked)) RETURNING id
-), keys AS (
-    DELETE FROM task_keys AS held
+), freed AS MATERIALIZED (
+    SELECT held.key, held.task_id FROM task_keys AS held
     WHERE held.task_id BETWEEN @first AND @last
         AND (held.task_id IN (SELECT gone.id FROM gone)
              OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
+), keys AS (
+    DELETE FROM task_keys AS held
+    WHERE held.task_id BETWEEN @first AND @last
+        AND (held.key, held.task_id) IN (SELECT freed.key, freed.task_id FROM freed)
 ), failures AS (
     DELETE FROM task_failures AS known
     WHERE known.task_id BETWEEN @first AND @last
@@ -53,11 +58,8 @@ ORDER BY id
 LIMIT @max_rows::integer;
 
 -- name: NewestID :one
--- The end of the primary key, and whether no transaction is under way that may still commit a lower id.
-SELECT
-    coalesce(max(id), 0)::bigint AS id,
-    (pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()))::boolean AS quiet
-FROM tasks;
+-- The end of the primary key.
+SELECT coalesce(max(id), 0)::bigint FROM tasks;
 
 -- name: NextSlice :one
 -- The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would

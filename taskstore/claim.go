@@ -58,9 +58,9 @@ func (s *Store) startClaims(ctx context.Context, from ...Filter) ([]span, error)
 	if !look || s.inTransaction() {
 		return spans, nil
 	}
-	newest, err := read(ctx, s, func(q *dbgen.Queries) (dbgen.NewestIDRow, error) { return q.NewestID(ctx) })
+	newest, err := read(ctx, s, func(q *dbgen.Queries) (int64, error) { return q.NewestID(ctx) })
 	for i := range spans {
-		spans[i].newest, spans[i].quiet = newest.ID, newest.Quiet && !s.citus
+		spans[i].newest = newest
 	}
 	return spans, err
 }
@@ -70,23 +70,29 @@ func (s *Store) endClaim(ctx context.Context, from Filter, at span, n int, ts []
 	if len(ts) < n && at.lagged < at.at {
 		below, err := s.claimFrom(ctx, from, at.lagged, n-len(ts))
 		ts = append(ts, below...)
-		switch {
-		case err != nil && (len(ts) == 0 || s.inTransaction()):
-			return nil, err
-		case err != nil:
-			s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "n", n, "error", err)
-			return once(ts), nil // those that were claimed before the error are the caller's all the same
+		if err != nil {
+			return s.claimedBefore(ctx, err, ts)
 		}
 	}
 	ts = once(ts)
 	switch {
 	case s.inTransaction(): // a claim that may yet be rolled back proves nothing
 	case at.bottom && len(ts) < n:
-		s.marks.move(from, at, after(at.newest), at.quiet)
+		s.marks.move(from, at, after(at.newest))
 	case len(ts) > 0:
-		s.marks.move(from, at, after(ts[len(ts)-1].ID), false)
+		s.marks.move(from, at, after(ts[len(ts)-1].ID))
 	}
 	return ts, nil
+}
+
+// claimedBefore returns what a call has claimed before err. Those tasks are the caller's all the same: an error would say
+// that nothing was written. In a caller's transaction it is rolled back.
+func (s *Store) claimedBefore(ctx context.Context, err error, ts []Task) ([]Task, error) {
+	if len(ts) == 0 || s.inTransaction() {
+		return nil, err
+	}
+	s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "error", err)
+	return once(ts), nil
 }
 
 // once sorts tasks by id. One that was put back between two statements and taken again counts once, with its new lease.
@@ -106,7 +112,7 @@ func (s *Store) claimFrom(ctx context.Context, from Filter, first int64, n int) 
 	ts, err := s.claimBy(ctx, n, func(q *dbgen.Queries) ([]Task, error) {
 		return s.claimQuery(ctx, q, from, first, avoid, int32(n))
 	})
-	if !isRowsFault(err) || s.inTransaction() || s.citus {
+	if !isPoison(err) || s.inTransaction() || s.citus {
 		return ts, err
 	}
 	return s.claimAround(ctx, from, first, n)

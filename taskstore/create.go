@@ -56,16 +56,18 @@ func (s *Store) createAlone(ctx context.Context, t NewTask) (Task, error) {
 }
 
 // createShared creates tasks of several callers by one statement.
-func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]Task, error) {
-	c := columnsOf(ts)
-	out := make([]Task, len(ts))
+func (s *Store) createShared(ctx context.Context, board func() []NewTask) ([]Task, error) {
+	var out []Task
 	rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateTasksSharedRow, error) {
+		ts := board()
+		c := columnsOf(ts)
+		out = make([]Task, len(ts))
 		return dbgen.New(db).CreateTasksShared(ctx, dbgen.CreateTasksSharedParams{
 			IntegrationIds: c.integrations, UserIds: c.users, ClientIds: c.clients, AccountIds: c.accounts,
 			TemplateIds: c.templates, Arguments: c.arguments,
 		})
 	})
-	if err == nil && len(rows) != len(ts) { // none: were it some, the statement would have failed
+	if err == nil && len(rows) != len(out) { // none: were it some, the statement would have failed
 		err = pgx.ErrNoRows
 	}
 	if err != nil {
@@ -91,20 +93,28 @@ func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]Task, error) 
 // createKeyed creates a task with a key, or returns the one that has it.
 func (s *Store) createKeyed(ctx context.Context, t NewTask) (Task, error) {
 	for {
-		ids, err := s.insert(ctx, []NewTask{t})
+		rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateKeyedTaskRow, error) {
+			return dbgen.New(db).CreateKeyedTask(ctx, dbgen.CreateKeyedTaskParams{
+				IntegrationID: t.IntegrationID, UserID: t.UserID, ClientID: t.ClientID, AccountID: t.AccountID,
+				TemplateID: t.TemplateID, Argument: t.Argument, Key: t.Key,
+			})
+		})
 		if err != nil {
 			return Task{}, err
 		}
-		row, err := s.Get(ctx, ids[0])
-		switch {
-		case err == nil:
-			return row, nil
-		case !errors.Is(err, ErrNotFound):
-			return Task{}, &uncertainError{err} // it is done, and the caller is not told how
-		}
-		// Somebody deleted it, and so freed the key.
-		if s.inTransaction() {
-			return Task{}, err
+		for _, r := range rows { // one, or none: then the next look finds it
+			return Task{
+				ID:            r.ID,
+				IntegrationID: r.IntegrationID,
+				UserID:        r.UserID,
+				ClientID:      r.ClientID,
+				AccountID:     r.AccountID,
+				TemplateID:    r.TemplateID,
+				Argument:      r.Argument,
+				Status:        Status(r.Status),
+				CreatedAt:     Millis(r.CreatedAt),
+				UpdatedAt:     Millis(r.UpdatedAt),
+			}, nil
 		}
 	}
 }

@@ -154,14 +154,17 @@ var errChanged = errors.New("changed since it was read")
 func mayBeDone(err error, conn *pgx.Conn) bool {
 	var server *pgconn.PgError
 	var scan pgx.ScanArgError
+	var preparing pgx.ErrPreprocessingBatch
 	switch {
+	case errors.As(err, &preparing): // a batch, before it was sent
+		return false
 	case errors.As(err, &server):
 		// The server's errors roll back. Those of class 08 come from a pooler that lost its server; 40003 says itself that
 		// the outcome is unknown; a PANIC may come after the commit has been logged.
 		return strings.HasPrefix(server.Code, "08") || server.Code == "40003" || server.SeverityUnlocalized == "PANIC"
 	case errors.As(err, &scan):
 		return true // done, but its rows cannot be read
-	case errors.Is(err, pgx.ErrNoRows), pgconn.SafeToRetry(err): // for one statement: nothing of it was sent
+	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pgx.ErrTxClosed), pgconn.SafeToRetry(err): // for one statement: nothing of it was sent
 		return false
 	default:
 		// pgx closes a connection whose answer it did not read to the end. One that is open was not sent the statement.

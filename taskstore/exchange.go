@@ -82,7 +82,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	}
 	err = s.pipelined(ctx, steps(n > 0))
 	var claimErr error
-	if n > 0 && isRowsFault(err) && !s.inTransaction() {
+	if n > 0 && isPoison(err) && !s.inTransaction() {
 		// One of the two parts met a row that refuses: nothing was done. The ends are told apart from the claim.
 		if err = s.pipelined(ctx, steps(false)); err == nil {
 			ts, claimErr = s.claimFrom(ctx, f, at.at, n)

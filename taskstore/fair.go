@@ -30,7 +30,7 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 			}
 			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) { return q.ListPendingIntegrations(ctx, maxRing) })
 			if err != nil {
-				return all, err
+				return s.claimedBefore(ctx, err, all)
 			}
 			s.ring.fill(ids)
 			looked = true
@@ -39,11 +39,7 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 		ts, err := s.claimTurns(ctx, turns)
 		all = append(all, ts...)
 		if err != nil {
-			if len(all) == 0 || s.inTransaction() {
-				return nil, err
-			}
-			s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(all), "n", n, "error", err)
-			break
+			return s.claimedBefore(ctx, err, all)
 		}
 	}
 	return once(all), nil
@@ -71,7 +67,7 @@ func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
 	if !s.citus {
 		ts, err = s.claimBy(ctx, wanted, func(q *dbgen.Queries) ([]Task, error) { return q.ClaimTasksOfIntegrations(ctx, arg) })
 	}
-	apart := s.citus || isRowsFault(err) && !s.inTransaction() // one statement an integration
+	apart := s.citus || isPoison(err) && !s.inTransaction() // one statement an integration
 	if err != nil && !apart {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -11,24 +12,33 @@ import (
 // group lets concurrent creates share a statement, and so a round trip and a commit, as PostgreSQL's own commits share
 // a flush of the log (group commit: DeWitt et al., 1984; Gawlick and Kinkade, 1985).
 //
-// A call goes at once, and alone, while fewer than maxUnderWay statements are under way. Calls that arrive while
-// there are that many queue, and share the next statement: it departs when one under way returns, or after
-// maxWait, whichever is first. So a statement that hangs delays a later call by maxWait at most.
+// Sharing pays only where calls would wait anyway. So as many calls as there are connections, at most maxApart, go at
+// once and alone, as they would without a group. Where there are more, no more than maxUnderWay statements should be
+// under way: the calls that arrive meanwhile queue, and share the next one. It departs when fewer are under way, or
+// after maxWait, whichever is first. So statements that hang delay a later call by maxWait at most.
 //
 // A call returns after the commit of its statement, and with the error that it would have had alone: where a row of one
 // call makes the shared statement fail, the server has undone it whole, and each call goes alone at once.
 type group struct {
 	alone  func(context.Context, NewTask) (Task, error)
-	shared func(context.Context, []NewTask) ([]Task, error) // results in the order of the input
+	shared sharedCreate
+	apart  int // how many calls at once go alone
 
 	mu       sync.Mutex
-	underWay int
+	calls    int // that have not returned
+	underWay int // statements
 	waiting  []*call
 	timer    *time.Timer // runs while calls wait
 }
 
+// sharedCreate creates the tasks that board returns, and returns them in the same order. It calls board when it is about
+// to send its statement: until then a caller may give up and be certain.
+type sharedCreate func(ctx context.Context, board func() []NewTask) ([]Task, error)
+
+// docs/performance.md has what other values do.
 const (
-	maxUnderWay = 4
+	maxApart    = 16
+	maxUnderWay = 2
 	maxShared   = 256 // calls of one statement
 	maxWait     = 2 * time.Millisecond
 )
@@ -48,15 +58,15 @@ type call struct {
 
 // flight is a shared statement under way.
 type flight struct {
-	callers int // those that have not given up
-	cancel  context.CancelFunc
+	calls  []*call // but for those that gave up before it was sent
+	sent   bool
+	cancel context.CancelFunc
 }
 
-func newGroup(
-	alone func(context.Context, NewTask) (Task, error), shared func(context.Context, []NewTask) ([]Task, error),
-) *group {
-	g := &group{alone: alone, shared: shared}
-	g.timer = time.AfterFunc(maxWait, func() {
+func newGroup(alone func(context.Context, NewTask) (Task, error), shared sharedCreate, connections int) *group {
+	g := &group{alone: alone, shared: shared, apart: min(connections, maxApart)}
+	// It first runs when a call waits. Any time that can come would be a race between it and the line below.
+	g.timer = time.AfterFunc(math.MaxInt64, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.depart()
@@ -71,7 +81,13 @@ func (g *group) do(ctx context.Context, in NewTask) (Task, error) {
 		return Task{}, err
 	}
 	g.mu.Lock()
-	if g.underWay < maxUnderWay {
+	g.calls++
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.calls--
+	}()
+	if g.calls <= g.apart || g.underWay < maxUnderWay {
 		g.underWay++
 		g.mu.Unlock()
 		return g.runAlone(ctx, in)
@@ -109,14 +125,35 @@ func (g *group) giveUp(c *call) error {
 	default:
 	}
 	c.gaveUp = true
-	if c.flight == nil {
-		g.waiting = slices.DeleteFunc(g.waiting, func(w *call) bool { return w == c })
-		return c.ctx.Err()
+	without := func(calls []*call) []*call {
+		return slices.DeleteFunc(calls, func(other *call) bool { return other == c })
 	}
-	if c.flight.callers--; c.flight.callers == 0 {
-		c.flight.cancel()
+	f, err := c.flight, c.ctx.Err()
+	if f == nil {
+		g.waiting = without(g.waiting)
+		return err
 	}
-	return &uncertainError{c.ctx.Err()}
+	if f.sent {
+		err = &uncertainError{err}
+	} else {
+		f.calls = without(f.calls)
+	}
+	if !slices.ContainsFunc(f.calls, func(c *call) bool { return !c.gaveUp }) {
+		f.cancel()
+	}
+	return err
+}
+
+// board returns the tasks of a flight that is about to be sent.
+func (g *group) board(f *flight) []NewTask {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.sent = true
+	ts := make([]NewTask, len(f.calls))
+	for i, c := range f.calls {
+		ts[i] = c.in
+	}
+	return ts
 }
 
 // runAlone runs a call that is counted as under way.
@@ -153,12 +190,12 @@ func (g *group) depart() {
 	default:
 		// The statement has the context values of the first call, for logs, but nobody's deadline.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(calls[0].ctx))
-		f := &flight{callers: n, cancel: cancel}
+		f := &flight{calls: calls, cancel: cancel}
 		for _, c := range calls {
 			c.flight = f
 		}
 		g.underWay++
-		go g.fly(ctx, calls, cancel)
+		go g.fly(ctx, f)
 	}
 }
 
@@ -174,30 +211,26 @@ func (g *group) sendAlone(calls []*call) {
 // errAbandoned is what callers get whose statement's goroutine ended without a result.
 var errAbandoned = errors.New("the DB call exited without returning")
 
-// fly runs the shared statement of calls. What panics does so in the callers, as when they are alone.
-func (g *group) fly(ctx context.Context, calls []*call, cancel context.CancelFunc) {
+// fly runs a shared statement. What panics does so in the callers, as when they are alone.
+func (g *group) fly(ctx context.Context, f *flight) {
 	var out []Task
 	err := error(&uncertainError{errAbandoned})
 	defer func() {
 		panicked := recover()
-		cancel()
+		f.cancel()
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		defer g.land()
 		if panicked == nil && isRowsFault(err) {
-			g.sendAlone(slices.DeleteFunc(calls, func(c *call) bool { return c.gaveUp }))
+			g.sendAlone(slices.DeleteFunc(f.calls, func(c *call) bool { return c.gaveUp }))
 			return
 		}
-		for i, c := range calls {
+		for i, c := range f.calls {
 			if c.err, c.panicked = err, panicked; err == nil {
 				c.out = out[i]
 			}
 			close(c.done)
 		}
 	}()
-	in := make([]NewTask, len(calls))
-	for i, c := range calls {
-		in[i] = c.in
-	}
-	out, err = g.shared(ctx, in)
+	out, err = g.shared(ctx, func() []NewTask { return g.board(f) })
 }

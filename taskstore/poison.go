@@ -43,7 +43,11 @@ func (s *Store) claimAround(ctx context.Context, from Filter, first int64, n int
 	if err != nil {
 		return nil, err
 	}
-	return s.claimIDs(ctx, ids)
+	ts, err := s.claimIDs(ctx, ids)
+	if err != nil {
+		return s.claimedBefore(ctx, err, ts)
+	}
+	return ts, nil
 }
 
 // claimIDs claims those of ids that can be claimed. It halves what fails until it has found the tasks that do.
@@ -52,7 +56,7 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 		return nil, nil
 	}
 	ts, err := s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) { return q.ClaimPendingIDs(ctx, step(), ids) })
-	if !isRowsFault(err) {
+	if !isPoison(err) {
 		return ts, err
 	}
 	if len(ids) == 1 {
@@ -67,4 +71,11 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 	}
 	more, err := s.claimIDs(ctx, ids[len(ids)/2:])
 	return append(ts, more...), err
+}
+
+// isPoison reports whether one of the tasks may be why a claim failed. That it took too long, as behind a table that
+// somebody has locked, is not the fault of a task: looking for it would take as long again and again.
+func isPoison(err error) bool {
+	code := sqlState(err)
+	return isRowsFault(err) && code != "57014" && code != "55P03" // query_canceled, lock_not_available
 }

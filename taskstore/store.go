@@ -60,8 +60,12 @@ func WithCitus() Option { return func(s *Store) { s.citus = true } }
 // its calls, so with a hook that sets a tenant it would store another tenant's row.
 func WithGroupCommit(on bool) Option {
 	return func(s *Store) {
+		connections := maxApart
+		if pool, ok := s.db.(*pgxpool.Pool); ok {
+			connections = int(pool.Config().MaxConns)
+		}
 		if s.creates = nil; on {
-			s.creates = newGroup(s.createAlone, s.createShared)
+			s.creates = newGroup(s.createAlone, s.createShared, connections)
 		}
 	}
 }
@@ -161,7 +165,8 @@ func write[T any](ctx context.Context, s *Store, f func(DB) (T, error)) (T, erro
 			defer conn.Release()
 			db = conn
 		}
-		if v, err = f(db); err != nil && mayBeDone(err, connOf(db)) {
+		statement := &sending{DB: db}
+		if v, err = f(statement); err != nil && !statement.unsent && mayBeDone(err, connOf(db)) {
 			err = &uncertainError{err}
 		}
 		return v, err

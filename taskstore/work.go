@@ -51,10 +51,11 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 			lost = append(lost, t.ID)
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		err = conflict(lost)
-	} else {
-		err = &uncertainError{err} // those that it renewed are renewed
+	case len(renewed) > 0: // and nobody knows of the others
+		err = &uncertainError{err}
 	}
 	return fail(err, "heartbeat of %d tasks", len(tasks))
 }

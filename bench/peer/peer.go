@@ -55,7 +55,9 @@ func Open(ctx context.Context, url string, conns int) ([]Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Peer{newTaskstore(pool), newPGX(pool), newSQLC(pool), orm, bunDB}, nil
+	alone := newTaskstore(pool, taskstore.WithGroupCommit(false))
+	alone.Name, alone.Close = "taskstore, alone", func() {} // taskstore closes the pool
+	return []Peer{newTaskstore(pool), alone, newPGX(pool), newSQLC(pool), orm, bunDB}, nil
 }
 
 // NewTasks returns n tasks like those of a service: a few hundred integrations, many users, and an

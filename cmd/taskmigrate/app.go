@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,20 +31,24 @@ type app struct {
 }
 
 // run executes the command line, prints the one report that comes of it and returns the exit code.
-func (a *app) run(ctx context.Context) migrate.ExitCode {
+func (a *app) run(ctx context.Context) exitCode {
 	a.progress = &progress{out: a.stderr, terminal: term.IsTerminal(int(a.stderr.Fd()))}
 	root := a.rootCommand()
 	root.SetArgs(a.args)
 	cmd, err := root.ExecuteContextC(ctx)
 	a.progress.close()
-	if a.report.Command == "" && cmd != root && err != nil {
+	if err == nil && a.report.Command == "" {
+		return exitDone // help and completion have said it all
+	}
+	if a.report.Command == "" && cmd != root {
 		a.report.Command = cmd.Name()
 	}
 	if err != nil {
-		a.report.fail(a.usage(root, err))
-	}
-	if err == nil && a.report.Command == "" {
-		return migrate.ExitDone // help and completion have said it all
+		failure, ok := errors.AsType[*migrate.Error](err)
+		if !ok {
+			failure = commandLineError(root, err)
+		}
+		a.report.fail(failure, commandLine(cmd))
 	}
 	if a.wantedOutput() == "json" {
 		a.report.writeJSON(a.stdout)
@@ -70,80 +72,54 @@ func (a *app) wantedOutput() string {
 	return format
 }
 
-// usage tells a failed command line, which cobra reports, from a failed command.
-func (a *app) usage(root *cobra.Command, err error) *migrate.Error {
-	if failure, ok := errors.AsType[*migrate.Error](err); ok {
-		return failure
-	}
-	message, _, _ := strings.Cut(err.Error(), "\n")
-	failure := &migrate.Error{Code: migrate.ExitUsage, Message: message, Hint: "see `taskmigrate --help`", Err: err}
-	if hint := suggestion(root, message); hint != "" {
-		failure.Hint = hint
-	}
-	return failure
-}
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "taskmigrate [flags] COMMAND",
+		Short: "Migrate the tasks table",
+		Long: `taskmigrate brings the tasks table of a live database to the newest migration.
 
-// suggestion is a hint at the command or flag that a mistyped one resembles, or at the command that has the flag.
-func suggestion(root *cobra.Command, message string) string {
-	if _, rest, ok := strings.Cut(message, "unknown flag: --"); ok {
-		flags := &cobra.Command{SuggestionsMinimumDistance: 2}
-		for _, name := range flagNames(root) {
-			flags.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
-		}
-		for _, cmd := range root.Commands() {
-			if cmd.LocalNonPersistentFlags().Lookup(rest) != nil {
-				return fmt.Sprintf("--%s is a flag of `%s`", rest, cmd.CommandPath())
+Every flag has an environment variable, shown in brackets; a flag that is given overrides its variable.
+
+Exit codes:` + exitHelp(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError("no command given; see `taskmigrate --help`")
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.readEnv(cmd); err != nil {
+				return err
 			}
-		}
-		if near := flags.SuggestionsFor(rest); len(near) > 0 {
-			return "did you mean --" + near[0] + "?"
-		}
+			return a.checkFlags(cmd)
+		},
 	}
-	if _, rest, ok := strings.Cut(message, `unknown command "`); ok {
-		typed, _, _ := strings.Cut(rest, `"`)
-		if near := root.SuggestionsFor(typed); len(near) > 0 {
-			return "did you mean " + near[0] + "?"
-		}
-	}
-	return ""
-}
-
-func flagNames(root *cobra.Command) []string {
-	var names []string
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SuggestionsMinimumDistance = 2
+	a.persistentFlags(root)
+	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
+		a.adoptCommand(), a.verifyCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
-		for _, line := range strings.Fields(cmd.NonInheritedFlags().FlagUsages() + cmd.PersistentFlags().FlagUsages()) {
-			if name, ok := strings.CutPrefix(line, "--"); ok {
-				names = append(names, name)
-			}
-		}
+		cmd.Args = cobra.NoArgs
+		describeEnv(cmd)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return root
 }
 
-// migrator opens what the flags say.
-func (a *app) migrator() (*migrate.Migrator, error) {
-	url := a.databaseURL
-	if url == "" {
-		url, _ = a.env("DATABASE_URL")
-	}
-	a.opts.Log = slog.New(slog.NewTextHandler(a.progress, nil))
-	a.opts.Progress = a.progress.update
-	return migrate.New(url, a.opts)
-}
-
-// action is the body of a command that works on a database: what f returns goes into the report.
-func (a *app) action(f func(ctx context.Context, m *migrate.Migrator) error) func(*cobra.Command, []string) error {
+// action is the body of a command that works on the database that the flags name.
+func (a *app) action(do func(ctx context.Context, m *migrate.Migrator) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		a.report.Command = cmd.Name()
-		m, err := a.migrator()
+		url := a.databaseURL
+		if url == "" {
+			url, _ = a.env("DATABASE_URL")
+		}
+		a.opts.Log = slog.New(slog.NewTextHandler(a.progress, nil))
+		a.opts.Progress = a.progress.update
+		m, err := migrate.New(url, a.opts)
 		if err != nil {
 			return err
 		}
-		return f(cmd.Context(), m)
+		return do(cmd.Context(), m)
 	}
-}
-
-func usagef(format string, args ...any) error {
-	return &migrate.Error{Code: migrate.ExitUsage, Message: fmt.Sprintf(format, args...)}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,62 +11,49 @@ import (
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
-// envName is the environment variable that stands in for a flag.
-func envName(flag string) string {
-	return "TASKMIGRATE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
 // persistentFlags defines the flags that every command has.
-func (a *app) persistentFlags(flags *pflag.FlagSet) {
+func (a *app) persistentFlags(root *cobra.Command) {
 	a.opts = migrate.Defaults()
-	flags.StringVar(&a.databaseURL, "database-url", "", "database to work on; else DATABASE_URL, else libpq's PG* variables")
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.databaseURL, "database-url", "",
+		"database to work on; else DATABASE_URL, else libpq's PG* variables")
 	flags.StringVar(&a.output, "output", "text", "format of the report: text or json")
 	flags.DurationVar(&a.opts.Wait, "wait", a.opts.Wait, "time for the server to accept connections")
-	flags.DurationVar(&a.opts.LockTimeout, "lock-timeout", a.opts.LockTimeout, "time for a lock that a transaction needs; others queue behind it meanwhile")
-	flags.IntVar(&a.opts.LockRetries, "lock-retries", a.opts.LockRetries, "how often to try again after --lock-timeout")
+	flags.DurationVar(&a.opts.LockTimeout, "lock-timeout", a.opts.LockTimeout,
+		"time for a lock that a transaction needs; others queue behind it meanwhile")
+	flags.IntVar(&a.opts.LockRetries, "lock-retries", a.opts.LockRetries,
+		"how often to try again after --lock-timeout")
 	flags.DurationVar(&a.opts.RunLockWait, "run-lock-wait", a.opts.RunLockWait, "time for another runner to finish")
-	flags.DurationVar(&a.opts.IndexWait, "index-wait", a.opts.IndexWait, "time that others may block an index build or a back-fill")
+	flags.DurationVar(&a.opts.IndexWait, "index-wait", a.opts.IndexWait,
+		"time that others may block an index build or a back-fill")
+	formats := cobra.FixedCompletions([]cobra.Completion{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)
+	_ = root.RegisterFlagCompletionFunc("output", formats)
 }
 
-// describeEnv adds to each flag's help the variable that stands in for it.
-func describeEnv(cmd *cobra.Command) {
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Usage += " [" + envName(f.Name) + "]" })
-	cmd.PersistentFlags().VisitAll(func(f *pflag.Flag) { f.Usage += " [" + envName(f.Name) + "]" })
-}
-
-// readEnv sets the flags that the command line left open from the environment. It names the variable
-// and not its value, which may hold a password.
-func (a *app) readEnv(cmd *cobra.Command) (err error) {
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		value, ok := a.env(envName(f.Name))
-		if f.Changed || !ok || value == "" || f.Name == "help" || err != nil {
-			return
-		}
-		if cmd.Flags().Set(f.Name, value) != nil {
-			err = usagef("%s does not hold a valid --%s (%s)", envName(f.Name), f.Name, f.Value.Type())
+// checkFlags refuses values that no format and no wait can have.
+func (a *app) checkFlags(cmd *cobra.Command) (err error) {
+	if a.output != "text" && a.output != "json" {
+		return usageError("--output is text or json, not %q", a.output)
+	}
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() != "string" && strings.HasPrefix(f.Value.String(), "-") {
+			err = usageError("--%s cannot be negative", f.Name)
 		}
 	})
 	return err
 }
 
-// checkFlags refuses values that no wait can have.
-func (a *app) checkFlags() error {
-	if a.output != "text" && a.output != "json" {
-		return usagef("--output is text or json, not %q", a.output)
-	}
-	for _, d := range []struct {
-		flag     string
-		negative bool
-	}{
-		{"wait", a.opts.Wait < 0},
-		{"lock-timeout", a.opts.LockTimeout < 0},
-		{"lock-retries", a.opts.LockRetries < 0},
-		{"run-lock-wait", a.opts.RunLockWait < 0},
-		{"index-wait", a.opts.IndexWait < 0},
-	} {
-		if d.negative {
-			return usagef("--%s cannot be negative", d.flag)
-		}
+// toFlag defines --to. The help does not show its default: usage says it.
+func toFlag(cmd *cobra.Command, to *int64, value int64, usage string) {
+	cmd.Flags().Int64Var(to, "to", value, usage)
+	cmd.Flags().Lookup("to").DefValue = "0"
+	_ = cmd.RegisterFlagCompletionFunc("to", completeVersions)
+}
+
+// checkUpTo refuses a --to with which up would do nothing.
+func checkUpTo(to int64) error {
+	if to < 1 {
+		return usageError("--to takes a version from 1 on; `taskmigrate down --to 0` rolls back everything")
 	}
 	return nil
 }
@@ -81,4 +69,77 @@ func completeVersions(*cobra.Command, []string, string) ([]cobra.Completion, cob
 		list = append(list, cobra.CompletionWithDesc(fmt.Sprint(m.Version), m.Name))
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// envName is the environment variable that stands in for a flag.
+func envName(flag string) string {
+	return "TASKMIGRATE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// describeEnv adds to each flag's help the variable that stands in for it.
+func describeEnv(cmd *cobra.Command) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { f.Usage += " [" + envName(f.Name) + "]" })
+}
+
+// readEnv sets the flags that the command line left open from the environment. It names the variable
+// and not its value, which may hold a password.
+func (a *app) readEnv(cmd *cobra.Command) (err error) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		value, ok := a.env(envName(f.Name))
+		if f.Changed || !ok || value == "" || f.Name == "help" || err != nil {
+			return
+		}
+		if cmd.Flags().Set(f.Name, value) != nil {
+			err = usageError("%s does not hold a valid --%s (%s)", envName(f.Name), f.Name, f.Value.Type())
+		}
+	})
+	return err
+}
+
+// commandLine is how to call the command again after it stopped on its way.
+func commandLine(cmd *cobra.Command) string {
+	line := cmd.CommandPath()
+	if to := cmd.Flags().Lookup("to"); to != nil && to.Changed {
+		line += " --to " + to.Value.String()
+	}
+	return line
+}
+
+// commandLineError is what cobra says of a command line, with a better hint if there is one.
+func commandLineError(root *cobra.Command, err error) *migrate.Error {
+	message, _, _ := strings.Cut(err.Error(), "\n")
+	failure := usageError("%s", message)
+	failure.Hint = "see `taskmigrate --help`"
+	if _, name, ok := strings.Cut(message, "unknown flag: --"); ok {
+		for _, cmd := range root.Commands() {
+			if cmd.LocalNonPersistentFlags().Lookup(name) != nil {
+				failure.Hint = fmt.Sprintf("--%s is a flag of `%s`", name, cmd.CommandPath())
+				return failure
+			}
+		}
+		if near := flagNames(root).SuggestionsFor(name); len(near) > 0 {
+			failure.Hint = "did you mean --" + near[0] + "?"
+		}
+	}
+	if _, rest, ok := strings.Cut(message, `unknown command "`); ok {
+		name, _, _ := strings.Cut(rest, `"`)
+		if near := root.SuggestionsFor(name); len(near) > 0 {
+			failure.Hint = "did you mean " + near[0] + "?"
+		}
+	}
+	return failure
+}
+
+// flagNames holds the names of all flags as commands, since that is what cobra makes suggestions from.
+func flagNames(root *cobra.Command) *cobra.Command {
+	var names []string
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	}
+	slices.Sort(names)
+	list := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, name := range slices.Compact(names) {
+		list.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	return list
 }

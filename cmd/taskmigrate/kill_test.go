@@ -54,23 +54,26 @@ func fill(t *testing.T, url string, rows int) {
 		`CREATE INDEX idx_integration_id ON tasks (integration_id)`,
 		`CREATE INDEX idx_status ON tasks (status)`,
 		fmt.Sprintf(`
-INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status,
+    created_at, updated_at)
 SELECT i %% 97, i %% 1009, i %% 31, i %% 5, i %% 11, '{"project":"p"}', i %% 4, at, at
-FROM generate_series(1, %d) AS i, LATERAL (SELECT CASE i %% 5 WHEN 0 THEN 1721818960 ELSE 1721818960936 END AS at) AS times`, rows),
+FROM generate_series(1, %d) AS i,
+    LATERAL (SELECT CASE i %% 5 WHEN 0 THEN 1721818960 ELSE 1721818960936 END AS at) AS times`, rows),
 		`ANALYZE tasks`)
-	must(t, migrate.ExitDone, url, "adopt", "--yes")
+	must(t, exitDone, url, "adopt", "--yes")
 }
 
 // Killed at any moment, the next up goes on and ends right.
 func TestUpGoesOnAfterSIGKILL(t *testing.T) {
 	t.Parallel()
 	original := production(t, killRows(t))
-	const sum = `SELECT count(*) || ' ' || sum(hashtext(concat(id, ' ', integration_id, ' ', user_id, ' ', argument, ' ', status))) FROM tasks`
+	const sum = `
+SELECT count(*) || ' ' || sum(hashtext(concat_ws(' ', id, integration_id, user_id, argument, status))) FROM tasks`
 	rows := dbtest.Value[string](t, original, sum)
 
 	start := time.Now()
 	whole := dbtest.Clone(t, original)
-	must(t, migrate.ExitDone, whole, "up")
+	must(t, exitDone, whole, "up")
 	duration := time.Since(start)
 
 	for n := range 20 {
@@ -82,9 +85,9 @@ func TestUpGoesOnAfterSIGKILL(t *testing.T) {
 			defer cancel()
 			cmd := exec.CommandContext(moment, binary, "up") // SIGKILL when the moment has come
 			cmd.Env = []string{"TASKMIGRATE_DATABASE_URL=" + url}
-			t.Logf("SIGKILL after %v of the %v that a whole run took: the run ended with %v", after, duration, cmd.Run())
-			must(t, migrate.ExitDone, url, "up")
-			if got := must(t, migrate.ExitDone, url, "verify"); !strings.HasPrefix(got.stdout, "as it should be with ") {
+			t.Logf("SIGKILL after %v of the %v of a whole run, which ended with %v", after, duration, cmd.Run())
+			must(t, exitDone, url, "up")
+			if got := must(t, exitDone, url, "verify"); !strings.HasPrefix(got.stdout, "as it should be with ") {
 				t.Errorf("verify found %s", got.stdout)
 			}
 			if got := dbtest.Value[string](t, url, sum); got != rows {
@@ -112,7 +115,9 @@ func TestSIGTERMLeavesNothingRunning(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	const building = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'`
+	const building = `SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'taskmigrate'
+    AND query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'`
 	dbtest.Eventually(t, func() string {
 		if dbtest.Value[int](t, url, building) == 0 {
 			return "no index is being built"
@@ -126,12 +131,14 @@ func TestSIGTERMLeavesNothingRunning(t *testing.T) {
 	if n := dbtest.Value[int](t, url, building); n != 0 {
 		t.Error("the statement goes on")
 	}
-	const locks = `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	const locks = `SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 	if n := dbtest.Value[int](t, url, locks); n != 0 {
 		t.Error("the run lock is held")
 	}
-	got := parse(t, outcome{migrate.ExitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
-	if got.ExitCode != migrate.ExitHalfDone || got.Error.File != "00003_add_idx_task.sql" || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
+	got := parse(t, outcome{exitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
+	if got.ExitCode != exitHalfDone || got.Error.File != "00003_add_idx_task.sql" ||
+		!strings.Contains(got.Error.Hint, "`taskmigrate up`") {
 		t.Errorf("exit %d, %+v", got.ExitCode, got.Error)
 	}
 	if applied := got.inState(migrate.StateApplied); len(applied) != 2 {
@@ -140,8 +147,8 @@ func TestSIGTERMLeavesNothingRunning(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	must(t, migrate.ExitDone, url, "up")
-	must(t, migrate.ExitDone, url, "verify")
+	must(t, exitDone, url, "up")
+	must(t, exitDone, url, "verify")
 }
 
 // The server itself crashes and recovers in the middle of a build: one of its processes is killed, so
@@ -194,12 +201,12 @@ WHERE application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%' AND wait_e
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	got := parse(t, outcome{migrate.ExitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
-	if got.ExitCode != migrate.ExitHalfDone || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
+	got := parse(t, outcome{exitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()})
+	if got.ExitCode != exitHalfDone || !strings.Contains(got.Error.Hint, "`taskmigrate up`") {
 		t.Errorf("exit %d, %+v", got.ExitCode, got.Error)
 	}
-	must(t, migrate.ExitDone, url, "up", "--wait", "1m") // the server may be in recovery still
-	must(t, migrate.ExitDone, url, "verify")
+	must(t, exitDone, url, "up", "--wait", "1m") // the server may be in recovery still
+	must(t, exitDone, url, "verify")
 	if now := dbtest.Value[int](t, url, checkpointer); now == started {
 		t.Error("the server did not restart")
 	}

@@ -1,40 +1,39 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
-// plan is what `plan` adds to the report. Its text is SQL, with the rest in comments.
-type plan struct {
-	Rows       int64       `json:"table_rows"` // the planner's estimate; -1: unknown
-	Bytes      int64       `json:"table_bytes"`
-	InTheWay   []string    `json:"in_the_way"`
-	Statements []statement `json:"statements"`
-}
-
-type statement struct {
-	File        string `json:"file"`
-	Number      int    `json:"number"`
-	SQL         string `json:"sql"`
-	Args        []any  `json:"args"`
-	Transaction bool   `json:"transaction"`
-	Lock        string `json:"lock"`
-	Blocks      string `json:"blocks"`
-}
-
-func newPlan(p migrate.Plan) *plan {
-	out := &plan{Rows: p.Rows, Bytes: p.Bytes, InTheWay: append([]string{}, p.InTheWay...), Statements: []statement{}}
-	for _, s := range p.Statements {
-		out.Statements = append(out.Statements, statement(s))
+func (a *app) planCommand() *cobra.Command {
+	var to int64
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Print what up would send, with its locks; changes nothing",
+		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
+			if err := checkUpTo(to); err != nil {
+				return err
+			}
+			plan, list, err := m.Plan(ctx, to)
+			a.report.Migrations = list
+			if err == nil {
+				a.report.Plan = &plan
+			}
+			return err
+		}),
 	}
-	return out
+	toFlag(cmd, &to, migrate.Newest, "last version to plan (default: the newest)")
+	return cmd
 }
 
-func (p *plan) writeText(w io.Writer) {
+// writePlan writes SQL, with all that is no statement in comments.
+func writePlan(w io.Writer, p *migrate.Plan) {
 	if len(p.Statements) == 0 {
 		fmt.Fprintln(w, "-- nothing to do")
 		return
@@ -58,26 +57,11 @@ func (p *plan) writeText(w io.Writer) {
 			file = s.File
 			fmt.Fprintf(w, "\n-- %s\n", heading(s))
 		}
-		if s.Lock != "" {
-			fmt.Fprintf(w, "-- lock: %s", s.Lock)
-			if s.Blocks != "" {
-				fmt.Fprintf(w, "; blocks %s", s.Blocks)
-			}
-			fmt.Fprintln(w)
-		}
-		sql := strings.TrimSpace(s.SQL)
-		fmt.Fprint(w, sql)
-		if !strings.HasSuffix(sql, ";") {
-			fmt.Fprint(w, ";")
-		}
-		for i, arg := range s.Args {
-			fmt.Fprintf(w, " -- $%d = %v", i+1, arg)
-		}
-		fmt.Fprintln(w)
+		writeStatement(w, s)
 	}
 }
 
-func heading(s statement) string {
+func heading(s migrate.Statement) string {
 	switch {
 	case s.File == "":
 		return "preparation: goose's table"
@@ -85,4 +69,19 @@ func heading(s statement) string {
 		return s.File + ", in a transaction"
 	}
 	return s.File + ", without a transaction"
+}
+
+func writeStatement(w io.Writer, s migrate.Statement) {
+	if s.Lock != "" {
+		fmt.Fprintf(w, "-- lock: %s", s.Lock)
+		if s.Blocks != "" {
+			fmt.Fprintf(w, "; blocks %s", s.Blocks)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprint(w, strings.TrimSuffix(strings.TrimSpace(s.SQL), ";"), ";")
+	for i, arg := range s.Args {
+		fmt.Fprintf(w, " -- $%d = %v", i+1, arg)
+	}
+	fmt.Fprintln(w)
 }

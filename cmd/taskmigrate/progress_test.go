@@ -14,8 +14,10 @@ func TestProgressOnATerminalIsABarBelowTheLog(t *testing.T) {
 	var screen bytes.Buffer
 	p := &progress{out: &screen, terminal: true}
 	p.update(migrate.Progress{File: "00003.sql", Phase: "building", Done: 1, Total: 4, Rows: 1000})
-	if !strings.Contains(screen.String(), "00003.sql: building, 250 of about 1000 rows") || !strings.Contains(screen.String(), "25%") {
-		t.Errorf("the screen shows %q", screen.String())
+	for _, part := range []string{"00003.sql: building, 250 of about 1000 rows", "25%"} {
+		if !strings.Contains(screen.String(), part) {
+			t.Errorf("no %q in %q", part, screen.String())
+		}
 	}
 	if _, err := p.Write([]byte("a line\n")); err != nil {
 		t.Fatal(err)
@@ -40,7 +42,9 @@ func TestProgressElsewhereIsALineEveryFewSeconds(t *testing.T) {
 	p.update(u)
 	p.update(u)
 	got := log.String()
-	for _, part := range []string{"file=00006.sql", "phase=back-fill", "percent=60", `rows="600 of about 1000 rows"`, "left=8s"} {
+	for _, part := range []string{
+		"file=00006.sql", "phase=back-fill", "percent=60", `rows="600 of about 1000 rows"`, "left=8s",
+	} {
 		if !strings.Contains(got, part) {
 			t.Errorf("no %q in %q", part, got)
 		}

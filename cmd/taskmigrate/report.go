@@ -10,102 +10,53 @@ import (
 	"time"
 
 	"github.com/tasklane/tasks/internal/migrate"
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
 
 // report is what a command says, in JSON as in text. Scripts rely on the JSON.
 type report struct {
-	OK         bool             `json:"ok"`
-	Command    string           `json:"command"`
-	ExitCode   migrate.ExitCode `json:"exit_code"`
-	Version    string           `json:"version"`
-	Migrations []migration      `json:"migrations"`
-	Findings   []finding        `json:"findings"`
-	Error      *problem         `json:"error"`
-	Plan       *plan            `json:"plan,omitempty"`
+	OK         bool                `json:"ok"`
+	Command    string              `json:"command"`
+	ExitCode   exitCode            `json:"exit_code"`
+	Version    string              `json:"version"`
+	Migrations []migrate.Migration `json:"migrations"`
+	Findings   []catalog.Finding   `json:"findings"`
+	Error      *migrate.Error      `json:"error"`
+	Plan       *migrate.Plan       `json:"plan,omitempty"`
 
-	text, after string // what the text form says before and after the findings
+	before, after string // what the text form says before and after the findings
 }
 
-type migration struct {
-	Version    int64      `json:"version"`
-	Name       string     `json:"name"`
-	State      string     `json:"state"`
-	AppliedAt  *time.Time `json:"applied_at"`
-	DurationMS *int64     `json:"duration_ms"`
-}
-
-type finding struct {
-	Kind     string `json:"kind"`
-	Object   string `json:"object"`
-	Expected string `json:"expected"`
-	Actual   string `json:"actual"`
-	Severity string `json:"severity"`
-	Cause    string `json:"cause"`
-}
-
-type problem struct {
-	Message   string `json:"message"`
-	SQLState  string `json:"sqlstate"`
-	File      string `json:"file"`
-	Statement int    `json:"statement"`
-	Hint      string `json:"hint"`
-}
-
-func (r *report) fail(err *migrate.Error) {
-	r.ExitCode = err.Code
-	r.Error = &problem{Message: err.Error(), SQLState: err.SQLState(), File: err.File, Statement: err.Statement, Hint: err.Hint}
-}
-
-func (r *report) add(list []migrate.Migration) {
-	for _, m := range list {
-		entry := migration{Version: m.Version, Name: m.Name, State: m.State}
-		if !m.AppliedAt.IsZero() {
-			entry.AppliedAt = &m.AppliedAt
-		}
-		if m.Duration > 0 {
-			ms := m.Duration.Milliseconds()
-			entry.DurationMS = &ms
-		}
-		r.Migrations = append(r.Migrations, entry)
+// fail reports a failure. again is the command line with which to go on, if that is possible.
+func (r *report) fail(failure *migrate.Error, again string) {
+	r.ExitCode, r.Error = failures[failure.Kind].code, failure
+	hints := []string{failure.Hint, failures[failure.Kind].hint}
+	if failure.Resumable {
+		hints = append(hints, "go on with `"+again+"`")
 	}
-}
-
-// listed reports where each migration stands.
-func (r *report) listed(list []migrate.Migration) {
-	r.add(list)
-	r.text += table(func(w io.Writer) {
-		for _, m := range list {
-			at := ""
-			if !m.AppliedAt.IsZero() {
-				at = m.AppliedAt.Format(time.RFC3339)
-			}
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", m.Version, m.State, at, m.Name)
-		}
-	})
+	hints = slices.DeleteFunc(hints, func(hint string) bool { return hint == "" })
+	for i, hint := range hints {
+		hints[i] = strings.TrimSuffix(hint, ".") // the server's ends with one
+	}
+	failure.Hint = strings.Join(hints, "; ")
 }
 
 // migrated reports what a run changed. A run that had nothing to do is quiet.
 func (r *report) migrated(list []migrate.Migration) {
-	r.add(list)
-	if slices.ContainsFunc(list, func(m migrate.Migration) bool { return m.Duration > 0 && m.State == migrate.StatePending }) {
-		list = slices.Clone(list)
-		slices.Reverse(list) // rolled back, the newest first
+	r.Migrations = list
+	ran := slices.DeleteFunc(slices.Clone(list), func(m migrate.Migration) bool { return m.DurationMS == nil })
+	if slices.ContainsFunc(ran, isPending) {
+		slices.Reverse(ran) // rolled back, the newest first
 	}
-	r.text += table(func(w io.Writer) {
-		for _, m := range list {
-			if m.Duration == 0 {
-				continue
+	r.before = table(func(w io.Writer) {
+		for _, m := range ran {
+			done := "applied"
+			if isPending(m) {
+				done = "rolled back"
 			}
-			done := map[string]string{migrate.StateApplied: "applied", migrate.StatePending: "rolled back"}[m.State]
-			fmt.Fprintf(w, "%s\t%s\t%s\n", done, m.Name, m.Duration.Round(time.Millisecond))
+			fmt.Fprintf(w, "%s\t%s\t%s\n", done, m.Name, time.Duration(*m.DurationMS)*time.Millisecond)
 		}
 	})
-}
-
-func (r *report) found(list []migrate.Finding) {
-	for _, f := range list {
-		r.Findings = append(r.Findings, finding(f))
-	}
 }
 
 func table(rows func(io.Writer)) string {
@@ -117,12 +68,12 @@ func table(rows func(io.Writer)) string {
 }
 
 func (r *report) writeJSON(out io.Writer) {
-	r.OK, r.Version = r.ExitCode == migrate.ExitDone, binaryVersion()
+	r.OK, r.Version = r.ExitCode == exitDone, binaryVersion()
 	if r.Migrations == nil {
-		r.Migrations = []migration{}
+		r.Migrations = []migrate.Migration{}
 	}
 	if r.Findings == nil {
-		r.Findings = []finding{}
+		r.Findings = []catalog.Finding{}
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
@@ -131,9 +82,9 @@ func (r *report) writeJSON(out io.Writer) {
 
 // writeText puts results on out and a failure, in one line, on errs.
 func (r *report) writeText(out, errs io.Writer) {
-	fmt.Fprint(out, r.text)
+	fmt.Fprint(out, r.before)
 	if r.Plan != nil {
-		r.Plan.writeText(out)
+		writePlan(out, r.Plan)
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(out, "%-6s  %s %s: expected %s, found %s", f.Severity, f.Kind, f.Object, f.Expected, f.Actual)
@@ -146,7 +97,7 @@ func (r *report) writeText(out, errs io.Writer) {
 	if r.Error == nil {
 		return
 	}
-	fmt.Fprintf(errs, "taskmigrate: %s", r.Error.Message)
+	fmt.Fprintf(errs, "taskmigrate: %s", r.Error)
 	if r.Error.Hint != "" {
 		fmt.Fprintf(errs, " (%s)", r.Error.Hint)
 	}

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/tasklane/tasks/internal/migrate"
 )
 
 // binary is the command as it is shipped, built once for all tests.
@@ -36,7 +34,7 @@ func TestMain(m *testing.M) {
 
 // outcome is what a process has left.
 type outcome struct {
-	code           migrate.ExitCode
+	code           exitCode
 	stdout, stderr string
 }
 
@@ -64,11 +62,11 @@ func runWith(t *testing.T, url string, env []string, args ...string) outcome {
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		t.Fatal(err)
 	}
-	return outcome{migrate.ExitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()}
+	return outcome{exitCode(cmd.ProcessState.ExitCode()), stdout.String(), stderr.String()}
 }
 
 // must runs the command and wants that exit code.
-func must(t *testing.T, code migrate.ExitCode, url string, args ...string) outcome {
+func must(t *testing.T, code exitCode, url string, args ...string) outcome {
 	t.Helper()
 	got := run(t, url, args...)
 	if got.code != code {

@@ -13,12 +13,12 @@ import (
 func TestStatusCheckTellsPendingByExitCode(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
-	must(t, migrate.ExitDone, url, "status")
-	must(t, migrate.ExitPending, url, "status", "--check")
-	must(t, migrate.ExitDone, url, "up", "--to", "2")
-	must(t, migrate.ExitPending, url, "status", "--check")
-	must(t, migrate.ExitDone, url, "up")
-	must(t, migrate.ExitDone, url, "status", "--check")
+	must(t, exitDone, url, "status")
+	must(t, exitPending, url, "status", "--check")
+	must(t, exitDone, url, "up", "--to", "2")
+	must(t, exitPending, url, "status", "--check")
+	must(t, exitDone, url, "up")
+	must(t, exitDone, url, "status", "--check")
 }
 
 func TestStatusOnlyReads(t *testing.T) {
@@ -26,12 +26,12 @@ func TestStatusOnlyReads(t *testing.T) {
 	for _, migrated := range []bool{false, true} {
 		url := dbtest.New(t)
 		if migrated {
-			must(t, migrate.ExitDone, url, "up")
+			must(t, exitDone, url, "up")
 		}
 		before := dbtest.Contents(t, url)
 		readOnly := dbtest.With(t, url, "options", "-c default_transaction_read_only=on")
 		for range 2 {
-			must(t, migrate.ExitDone, readOnly, "status")
+			must(t, exitDone, readOnly, "status")
 		}
 		if dbtest.Contents(t, url) != before {
 			t.Errorf("migrated %v: status changed something", migrated)
@@ -42,7 +42,7 @@ func TestStatusOnlyReads(t *testing.T) {
 func TestStatusNeedsNoLock(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
-	must(t, migrate.ExitDone, url, "up")
+	must(t, exitDone, url, "up")
 	conn := dbtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, lock.DefaultLockID); err != nil {
 		t.Fatal(err)
@@ -55,15 +55,15 @@ func TestStatusNeedsNoLock(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE`); err != nil {
 		t.Fatal(err)
 	}
-	must(t, migrate.ExitDone, url, "status", "--check")
+	must(t, exitDone, url, "status", "--check")
 }
 
 func TestStatusShowsWhatTheBinaryDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
-	must(t, migrate.ExitDone, url, "up")
+	must(t, exitDone, url, "up")
 	dbtest.Exec(t, url, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, true)`)
-	got := parse(t, must(t, migrate.ExitDone, url, "status", "--output", "json"))
+	got := parse(t, must(t, exitDone, url, "status", "--output", "json"))
 	if unknown := got.inState(migrate.StateUnknown); len(unknown) != 1 || unknown[0] != 9000 {
 		t.Errorf("unknown %v, want 9000", unknown)
 	}

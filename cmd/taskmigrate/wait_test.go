@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -39,7 +38,7 @@ func TestWaitForTheServerToAcceptConnections(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	must(t, migrate.ExitDone, direct, "status", "--check")
+	must(t, exitDone, direct, "status", "--check")
 }
 
 // forward makes the server reachable at an address.

@@ -2,8 +2,6 @@ package migrate
 
 import (
 	"context"
-	"database/sql"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,28 +11,25 @@ import (
 // Adoption is what Adopt has found and done.
 type Adoption struct {
 	Migrations []Migration
-	Findings   []Finding
+	Findings   []catalog.Finding
 	Already    bool // the database was managed before; nothing was compared
 }
 
 // Adopt compares a tasks table that somebody else created with the documented one. With yes, and if
 // nothing blocks, it records the first migration as applied, in one transaction, and changes nothing
-// else. Where something blocks the error has ExitDrift.
+// else. Where something blocks the error's Kind is Drift.
 func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
-	conn, err := m.connect(ctx)
+	conn, history, err := m.look(ctx)
 	if err != nil {
 		return Adoption{}, err
 	}
 	defer closeConn(conn)
-	history, err := readHistory(ctx, conn)
-	if err != nil {
-		return Adoption{}, asError(ctx, err)
-	}
 	a := Adoption{Migrations: states(m.known, history), Already: len(history) > 0}
-	if err := checkHistory(m.known, versions(history)); err != nil || a.Already {
+	if err := checkHistory(m.known, history); err != nil || a.Already {
 		return a, err
 	}
-	if err := m.judgeForeign(ctx, conn, &a); err != nil || !yes {
+	a.Findings, err = m.judgeForeign(ctx, conn)
+	if err != nil || !yes {
 		return a, err
 	}
 	if err := m.recordFirst(ctx); err != nil {
@@ -44,84 +39,62 @@ func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
 	return a, err
 }
 
-// judgeForeign fills in the findings. Rows are only looked at where the columns are as they should be.
-func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn, a *Adoption) error {
+// judgeForeign compares a table that somebody else created with the documented one. Rows are only looked
+// at where the columns are as they should be.
+func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) ([]catalog.Finding, error) {
 	live, err := catalog.Read(ctx, conn)
 	if err != nil {
-		return asError(ctx, err)
+		return nil, asError(ctx, err)
 	}
 	if len(live) == 0 {
-		return &Error{Code: ExitDrift, Message: "there is no table tasks to adopt", Hint: "`taskmigrate up` creates it"}
+		return nil, &Error{
+			Kind: Drift, Message: "there is no table tasks to adopt", Hint: "`taskmigrate up` creates it",
+		}
 	}
-	if a.Findings, err = m.foreign(live); err != nil {
-		return asError(ctx, err)
-	}
-	if err := drift(a.Findings, "the table cannot be adopted, nothing was changed", SeverityBlock); err != nil {
-		return err
-	}
-	rows, err := rowFindings(ctx, conn)
+	expected, later, err := m.documented()
 	if err != nil {
-		return asError(ctx, err)
+		return nil, asError(ctx, err)
 	}
-	a.Findings = append(a.Findings, rows...)
-	return nil
+	found := catalog.Judge(expected, live, m.known[0].version, later)
+	if err := driftError(found, "the table cannot be adopted, nothing was changed", catalog.Block); err != nil {
+		return found, err
+	}
+	rows, err := judgeRows(ctx, conn)
+	if err != nil {
+		return found, asError(ctx, err)
+	}
+	return append(found, rows...), nil
 }
 
-// foreign judges the live table by the document: the first migration and idx_task, which the document
-// has and the first migration has not. What later migrations create must not be there in another form.
-func (m *Migrator) foreign(live []catalog.Item) ([]Finding, error) {
-	first := m.known[0].version
-	expected, err := catalog.Snapshot(first)
-	if err != nil {
-		return nil, err
+// documented is the table as its document has it: the first migration, and idx_task, which that lacks.
+// later is what the other migrations create.
+func (m *Migrator) documented() (expected, later []catalog.Item, err error) {
+	if expected, err = catalog.Snapshot(m.known[0].version); err != nil {
+		return nil, nil, err
 	}
-	var later []catalog.Item
+	var newest []catalog.Item
 	for _, s := range m.known[1:] {
-		items, err := catalog.Snapshot(s.version)
-		if err != nil {
-			return nil, err
+		if newest, err = catalog.Snapshot(s.version); err != nil {
+			return nil, nil, err
 		}
-		later = append(later, items...)
-		if s.version == m.newest() {
-			expected = append(expected, slices.DeleteFunc(items, func(i catalog.Item) bool { return i.Object != "idx_task" })...)
+		later = append(later, newest...)
+	}
+	for _, item := range newest {
+		if item.Object == "idx_task" {
+			expected = append(expected, item)
 		}
 	}
-	differences := compare(expected, live)
-	list := findings(differences, first)
-	for i, d := range differences {
-		if d.Expected == "" && inTheWay(d, later) {
-			list[i].Severity = SeverityBlock
-			list[i].Cause = "a later migration creates one of that name; rename this one first"
-		}
-	}
-	return list, nil
+	return expected, later, nil
 }
 
-// inTheWay tells whether an extra object has the name of one that a later migration creates. An index
-// that is as it will be made is taken as it is.
-func inTheWay(extra catalog.Difference, later []catalog.Item) bool {
-	return slices.ContainsFunc(later, func(item catalog.Item) bool {
-		if item.Kind != extra.Kind || item.Object != extra.Object {
-			return false
-		}
-		switch item.Kind {
-		case catalog.Index:
-			return item.Aspect == catalog.Definition && extra.Actual != item.Value && extra.Actual != item.Value+" INVALID"
-		case catalog.Constraint, catalog.Trigger, catalog.Function:
-			return true
-		}
-		return false
-	})
-}
-
-// recordFirst writes the history under the run lock.
+// recordFirst records the first migration as applied, under the run lock.
 func (m *Migrator) recordFirst(ctx context.Context) error {
-	r := &run{Migrator: m}
-	db := sql.OpenDB(connector{run: r})
+	r := m.newRun(m.known[0].version, false)
+	db := r.open()
 	defer func() { _ = db.Close() }()
-	history, err := newStore(r)
+	table, err := newVersionTable(r)
 	if err != nil {
 		return err
 	}
-	return history.locked(ctx, db, history.adopt)
+	return r.locked(ctx, db, func() error { return table.adopt(ctx, db, r.to) })
 }

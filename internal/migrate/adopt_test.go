@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tasklane/tasks/internal/document"
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -20,20 +21,61 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 		{"a column is missing", []string{`ALTER TABLE tasks DROP COLUMN argument`}, "tasks.argument"},
 		{"a narrower type", []string{`ALTER TABLE tasks ALTER COLUMN user_id TYPE integer`}, "tasks.user_id"},
 		{"a bounded text", []string{`ALTER TABLE tasks ALTER COLUMN argument TYPE varchar(100)`}, "tasks.argument"},
-		{"another type", []string{`ALTER TABLE tasks ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status TYPE text`}, "tasks.status"},
+		{
+			"another type",
+			[]string{`ALTER TABLE tasks ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status TYPE text`},
+			"tasks.status",
+		},
+		{"a default too many", []string{`ALTER TABLE tasks ALTER COLUMN user_id SET DEFAULT 1`}, "tasks.user_id"},
 		{"no primary key", []string{`ALTER TABLE tasks DROP CONSTRAINT tasks_pkey`}, "tasks_pkey"},
-		{"a primary key on more", []string{`ALTER TABLE tasks DROP CONSTRAINT tasks_pkey, ADD PRIMARY KEY (id, user_id)`}, "tasks_pkey"},
+		{
+			"a primary key on more",
+			[]string{`ALTER TABLE tasks DROP CONSTRAINT tasks_pkey, ADD PRIMARY KEY (id, user_id)`},
+			"tasks_pkey",
+		},
 		{"idx_task on other columns", []string{`CREATE INDEX idx_task ON tasks (client_id)`}, "idx_task"},
-		{"idx_task in another order", []string{`CREATE INDEX idx_task ON tasks (client_id, integration_id, template_id)`}, "idx_task"},
+		{
+			"idx_task in another order",
+			[]string{`CREATE INDEX idx_task ON tasks (client_id, integration_id, template_id)`},
+			"idx_task",
+		},
 		{"a unique idx_task", []string{`CREATE UNIQUE INDEX idx_task ON tasks ` + idxTask}, "idx_task"},
-		{"a partial idx_task", []string{`CREATE INDEX idx_task ON tasks ` + idxTask + ` WHERE status = 0`}, "idx_task"},
-		{"idx_status on another column", []string{`DROP INDEX idx_status`, `CREATE INDEX idx_status ON tasks (argument)`}, "idx_status"},
-		{"a later index's name is taken", []string{`CREATE INDEX idx_tasks_pending ON tasks (id)`}, "idx_tasks_pending"},
-		{"a later constraint's name is taken", []string{`ALTER TABLE tasks ADD CHECK (status >= 0)`}, "tasks_status_check"},
-		{"a later function's name is taken", []string{`CREATE FUNCTION tasks_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`}, "tasks_guard()"},
-		{"a column that an insert cannot leave out", []string{`ALTER TABLE tasks ADD COLUMN tenant bigint NOT NULL`}, "tasks.tenant"},
+		{
+			"a partial idx_task",
+			[]string{`CREATE INDEX idx_task ON tasks ` + idxTask + ` WHERE status = 0`},
+			"idx_task",
+		},
+		{
+			"idx_status on another column",
+			[]string{`DROP INDEX idx_status`, `CREATE INDEX idx_status ON tasks (argument)`},
+			"idx_status",
+		},
+		{
+			"a later index's name is taken",
+			[]string{`CREATE INDEX idx_tasks_pending ON tasks (id)`},
+			"idx_tasks_pending",
+		},
+		{
+			"a later constraint's name is taken",
+			[]string{`ALTER TABLE tasks ADD CHECK (status >= 0)`},
+			"tasks_status_check",
+		},
+		{
+			"a later function's name is taken",
+			[]string{`CREATE FUNCTION tasks_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`},
+			"tasks_guard()",
+		},
+		{
+			"a column that an insert cannot leave out",
+			[]string{`ALTER TABLE tasks ADD COLUMN tenant bigint NOT NULL`},
+			"tasks.tenant",
+		},
 		{"a view", []string{`ALTER TABLE tasks RENAME TO t`, `CREATE VIEW tasks AS SELECT * FROM t`}, "tasks"},
-		{"a partitioned table", []string{`ALTER TABLE tasks RENAME TO t`, `CREATE TABLE tasks (LIKE t) PARTITION BY RANGE (id)`}, "tasks"},
+		{
+			"a partitioned table",
+			[]string{`ALTER TABLE tasks RENAME TO t`, `CREATE TABLE tasks (LIKE t) PARTITION BY RANGE (id)`},
+			"tasks",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -42,13 +84,13 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 			dbtest.Exec(t, b.url, test.shape...)
 			before := dbtest.Contents(t, b.url)
 			adoption, err := b.Adopt(t.Context(), true)
-			_ = wantCode(t, err, ExitDrift)
+			_ = wantKind(t, err, Drift)
 			if dbtest.Contents(t, b.url) != before {
 				t.Error("a refused adopt changed something")
 			}
 			var objects []string
 			for _, f := range adoption.Findings {
-				if f.Severity == SeverityBlock {
+				if f.Severity == catalog.Block {
 					objects = append(objects, f.Object)
 				}
 			}
@@ -64,7 +106,7 @@ func TestAdoptWithoutATable(t *testing.T) {
 	b := setup(t)
 	before := dbtest.Contents(t, b.url)
 	_, err := b.Adopt(t.Context(), true)
-	if failure := wantCode(t, err, ExitDrift); !strings.Contains(failure.Hint, "taskmigrate up") {
+	if failure := wantKind(t, err, Drift); !strings.Contains(failure.Hint, "taskmigrate up") {
 		t.Errorf("hint %q", failure.Hint)
 	}
 	if dbtest.Contents(t, b.url) != before {
@@ -89,14 +131,15 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 		t.Fatal(err, adoption.Findings)
 	}
 	for _, f := range adoption.Findings {
-		if f.Severity != SeverityNote {
+		if f.Severity != catalog.Note {
 			t.Errorf("not a note: %+v", f)
 		}
 	}
-	if len(adoption.Findings) != 6 || !strings.Contains(fmt.Sprint(adoption.Findings), "ALTER INDEX ix_status RENAME TO idx_status") {
+	said := fmt.Sprint(adoption.Findings)
+	if len(adoption.Findings) != 6 || !strings.Contains(said, "ALTER INDEX ix_status RENAME TO idx_status") {
 		t.Errorf("found %+v", adoption.Findings)
 	}
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil {
@@ -114,19 +157,23 @@ func TestARowThatBreaksTheCheckIsNamedAndKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := fmt.Sprint(adoption.Findings); !strings.Contains(said, "2 rows, the first ids 1, 3") || !strings.Contains(said, "00008_validate_checks.sql") {
-		t.Errorf("adopt says %s", said)
+	said := fmt.Sprint(adoption.Findings)
+	for _, part := range []string{"2 rows, the first ids 1, 3", "00008_validate_checks.sql"} {
+		if !strings.Contains(said, part) {
+			t.Errorf("adopt says %s, and not %q", said, part)
+		}
 	}
-	_, err = b.Up(t.Context(), 0)
-	failure := wantCode(t, err, ExitFailed)
-	if failure.File != "00008_validate_checks.sql" || !strings.Contains(failure.Message, "ids 1, 3") || failure.SQLState() != "23514" {
+	_, err = b.Up(t.Context(), Newest)
+	failure := wantKind(t, err, Failed)
+	if failure.File != "00008_validate_checks.sql" || failure.SQLState != "23514" ||
+		!strings.Contains(failure.Message, "ids 1, 3") {
 		t.Errorf("up says %q in %q", failure.Message, failure.File)
 	}
 	if rows := dbtest.Value[int](t, b.url, `SELECT count(*) FILTER (WHERE status = 7) FROM tasks`); rows != 2 {
 		t.Errorf("%d of the 2 rows are as they were", rows)
 	}
 	dbtest.Exec(t, b.url, `UPDATE tasks SET status = 3 WHERE id IN (1, 3)`)
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {
@@ -139,8 +186,8 @@ func TestUpLeavesATableAloneThatSomebodyElseCreated(t *testing.T) {
 	b := setup(t)
 	dbtest.Exec(t, b.url, document.DDL)
 	before := dbtest.Contents(t, b.url)
-	_, err := b.Up(t.Context(), 0)
-	if failure := wantCode(t, err, ExitFailed); !strings.Contains(failure.Hint, "taskmigrate adopt") {
+	_, err := b.Up(t.Context(), Newest)
+	if failure := wantKind(t, err, Unmanaged); !strings.Contains(failure.Hint, "taskmigrate adopt") {
 		t.Errorf("hint %q", failure.Hint)
 	}
 	if dbtest.Contents(t, b.url) != before {

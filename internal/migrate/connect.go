@@ -20,7 +20,7 @@ func parseConfig(connString string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(connString)
 	if err != nil {
 		return nil, &Error{
-			Code:    ExitUsage,
+			Kind:    BadRequest,
 			Message: "the database URL or a PG* variable cannot be understood",
 			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
 		}
@@ -56,7 +56,10 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	for said := false; ; said = true {
 		conn, err := pgx.ConnectConfig(ctx, m.config)
 		if err == nil {
-			if err = m.prepareConn(ctx, conn); err != nil {
+			if err = m.refusePooler(ctx, conn); err == nil {
+				err = configureSession(ctx, conn)
+			}
+			if err != nil {
 				closeConn(conn)
 				return nil, asError(ctx, err)
 			}
@@ -74,14 +77,7 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-func (m *Migrator) prepareConn(ctx context.Context, conn *pgx.Conn) error {
-	if err := m.refusePooler(ctx, conn); err != nil {
-		return err
-	}
-	return configureSession(ctx, conn)
-}
-
-// notYetThere tells a server that may still come up from one that has refused.
+// notYetThere tells whether the server may still come up. If not, it has refused.
 func notYetThere(err error) bool {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Code == "57P03" || server.Code == "53300" // starting up or shutting down, too many connections
@@ -95,7 +91,7 @@ func (m *Migrator) connectError(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil {
 		return failure
 	}
-	if failure.SQLState() == "" {
+	if failure.SQLState == "" {
 		failure.Message = oneLine(rootCause(err).Error())
 	}
 	failure.Message = fmt.Sprintf("cannot connect to %s as %q: %s", m.address(), m.config.User, failure.Message)
@@ -112,23 +108,19 @@ func (m *Migrator) address() string {
 // rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.
 func rootCause(err error) error {
 	for {
-		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // walks the chain itself
-			return op.Err
-		}
+		var cause error
 		switch e := err.(type) { //nolint:errorlint // walks the chain itself
+		case *net.OpError:
+			return e.Err
 		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err
-			}
-			err = e.Unwrap()
+			cause = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			if len(e.Unwrap()) == 0 {
-				return err
-			}
-			err = e.Unwrap()[0]
-		default:
+			cause = e.Unwrap()[0]
+		}
+		if cause == nil {
 			return err
 		}
+		err = cause
 	}
 }
 

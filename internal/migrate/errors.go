@@ -12,29 +12,32 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ExitCode is taskmigrate's exit code for an outcome.
-type ExitCode int
+// Kind says what sort of failure an Error is.
+type Kind int
 
-// The exit codes that scripts rely on.
+// The kinds of failures.
 const (
-	ExitDone     ExitCode = 0
-	ExitFailed   ExitCode = 1
-	ExitUsage    ExitCode = 2
-	ExitPending  ExitCode = 3 // status --check found pending migrations
-	ExitDrift    ExitCode = 4 // verify found drift, or adopt refused
-	ExitLockWait ExitCode = 5 // gave up waiting for a lock; nothing is half-done
-	ExitHalfDone ExitCode = 6 // stopped within a migration that cannot be transactional; safe to run again
-	ExitHistory  ExitCode = 7 // the database's history conflicts with this binary
+	Failed     Kind = iota // none of the others: no connection, an error of the server, an interrupt, …
+	BadRequest             // what the caller asks for cannot be done; nothing was tried
+	LosesData              // Down would lose rows and was not told that it may; nothing was done
+	Unmanaged              // Up found a table tasks that no migration created; nothing was done
+	Drift                  // the table is not as it should be
+	RunBusy                // another run did not finish in time; nothing was done
+	LockWait               // a lock was not granted in time; nothing is half-done
+	HalfDone               // stopped within a migration that cannot be transactional; it can be repeated
+	Conflict               // the database's history conflicts with this binary
 )
 
 // Error is a failure as taskmigrate reports it. It unwraps to its cause.
 type Error struct {
-	Code      ExitCode
-	Message   string
-	File      string // the migration, if one failed
-	Statement int    // its statement, counted from 1; 0: none
-	Hint      string
-	Err       error
+	Kind      Kind   `json:"-"`
+	Message   string `json:"message"`
+	SQLState  string `json:"sqlstate"`  // the server's code; empty: the server said nothing
+	File      string `json:"file"`      // the migration, if one failed
+	Statement int    `json:"statement"` // its statement, counted from 1; 0: none
+	Hint      string `json:"hint"`
+	Resumable bool   `json:"-"` // the run stopped on its way: the same call goes on from there
+	Err       error  `json:"-"`
 }
 
 // Error is one line: what failed, where and why.
@@ -50,45 +53,41 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// SQLState is the server's code for the cause, empty where the server said nothing.
-func (e *Error) SQLState() string {
-	if server, ok := errors.AsType[*pgconn.PgError](e.Err); ok {
+func requestError(format string, args ...any) *Error {
+	return &Error{Kind: BadRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+// asError gives err, which is not nil, the shape in which it is reported.
+func asError(ctx context.Context, err error) *Error {
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
+	failure := &Error{Message: oneLine(err.Error()), SQLState: sqlState(err), Err: err}
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case ctx.Err() != nil:
+		failure.Message = "interrupted: " + context.Cause(ctx).Error()
+	case ok:
+		failure.Message = fmt.Sprintf("%s (SQLSTATE %s)", oneLine(server.Message), server.Code)
+		failure.Hint = oneLine(server.Detail + " " + server.Hint)
+	case connectionLost(err):
+		failure.Message = "the connection to the server was lost: " + oneLine(rootCause(err).Error())
+	}
+	return failure
+}
+
+// sqlState is the server's code for an error, empty if the error is not the server's.
+func sqlState(err error) string {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Code
 	}
 	return ""
 }
 
-// asError gives err the shape in which it is reported.
-func asError(ctx context.Context, err error) *Error {
-	if err == nil {
-		return nil
-	}
-	if own, ok := errors.AsType[*Error](err); ok {
-		return own
-	}
-	if ctx.Err() != nil {
-		return &Error{Code: ExitFailed, Message: "interrupted: " + context.Cause(ctx).Error(), Err: err}
-	}
-	failure := &Error{Code: ExitFailed, Message: oneLine(err.Error()), Err: err}
-	if lost(err) {
-		failure.Message = "the connection to the server was lost: " + oneLine(rootCause(err).Error())
-	}
-	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
-		failure.Message = fmt.Sprintf("%s (SQLSTATE %s)", oneLine(server.Message), server.Code)
-		failure.Hint = oneLine(strings.TrimSpace(server.Detail + " " + server.Hint))
-	}
-	return failure
-}
-
-// lost tells whether err comes of a broken connection.
-func lost(err error) bool {
+func connectionLost(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-func usagef(format string, args ...any) *Error {
-	return &Error{Code: ExitUsage, Message: fmt.Sprintf(format, args...)}
-}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
 
 // The states of a Migration.
@@ -20,27 +22,51 @@ const (
 
 // Migration is one migration and where it stands.
 type Migration struct {
-	Version   int64
-	Name      string
-	State     string
-	AppliedAt time.Time     // zero: not applied
-	Duration  time.Duration // zero: not applied by this call
+	Version    int64      `json:"version"`
+	Name       string     `json:"name"`
+	State      string     `json:"state"`
+	AppliedAt  *time.Time `json:"applied_at"`  // nil: not applied
+	DurationMS *int64     `json:"duration_ms"` // nil: this call did not run it
 }
 
-// record is one row of goose's table.
-type record struct {
+// historyRow is one migration as the database has it recorded.
+type historyRow struct {
 	version   int64
 	appliedAt time.Time
 	sha256    *string // nil: recorded by plain goose, or adopted
 }
 
-// versionTable is goose's default, so that plain goose finds the same history.
-const versionTable = "goose_db_version"
+// Status tells which migrations are applied, pending or unknown to this binary, and which applied
+// files have changed since. It only reads, takes no lock beyond those of a SELECT, and works in a
+// read-only session and on a database that goose has never seen.
+func (m *Migrator) Status(ctx context.Context) ([]Migration, []catalog.Finding, error) {
+	conn, history, err := m.look(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	closeConn(conn)
+	return states(m.known, history), changedFiles(m.known, history), nil
+}
+
+// look connects, and reads what is recorded.
+func (m *Migrator) look(ctx context.Context) (*pgx.Conn, []historyRow, error) {
+	conn, err := m.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err := readHistory(ctx, conn)
+	if err != nil {
+		closeConn(conn)
+		return nil, nil, asError(ctx, err)
+	}
+	return conn, history, nil
+}
 
 // readHistory reads what is recorded, oldest first, without creating or locking anything.
-func readHistory(ctx context.Context, conn *pgx.Conn) ([]record, error) {
+func readHistory(ctx context.Context, conn *pgx.Conn) ([]historyRow, error) {
 	var exists bool
-	if err := conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTable).Scan(&exists); err != nil || !exists {
+	err := conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTableName).Scan(&exists)
+	if err != nil || !exists {
 		return nil, err
 	}
 	// to_jsonb, because a table that plain goose made lacks the column. goose records a timestamp
@@ -53,94 +79,89 @@ ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r record, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r historyRow, err error) {
 		err = row.Scan(&r.version, &r.appliedAt, &r.sha256)
 		return r, err
 	})
 }
 
-func versions(history []record) []int64 {
-	list := make([]int64, len(history))
-	for i, r := range history {
-		list[i] = r.version
+func isApplied(history []historyRow, version int64) bool {
+	return slices.ContainsFunc(history, func(r historyRow) bool { return r.version == version })
+}
+
+// newestApplied is the newest version in the history; 0: none is applied.
+func newestApplied(history []historyRow) (newest int64) {
+	for _, r := range history {
+		newest = max(newest, r.version)
 	}
-	return list
+	return newest
 }
 
 // checkHistory refuses a history that this binary cannot continue.
-func checkHistory(known []source, applied []int64) error {
-	if len(applied) == 0 {
-		return nil
-	}
+func checkHistory(known []source, history []historyRow) error {
 	var unknown, missing []string
-	for _, v := range applied {
-		if !slices.ContainsFunc(known, func(s source) bool { return s.version == v }) {
-			unknown = append(unknown, fmt.Sprint(v))
+	for _, r := range history {
+		if !slices.ContainsFunc(known, func(s source) bool { return s.version == r.version }) {
+			unknown = append(unknown, fmt.Sprint(r.version))
 		}
 	}
+	newest := newestApplied(history)
 	for _, s := range known {
-		if s.version < slices.Max(applied) && !slices.Contains(applied, s.version) {
+		if s.version < newest && !isApplied(history, s.version) {
 			missing = append(missing, s.name)
 		}
 	}
 	switch {
 	case len(unknown) > 0:
 		return &Error{
-			Code:    ExitHistory,
+			Kind:    Conflict,
 			Message: "the database has migrations that this binary does not know: " + strings.Join(unknown, ", "),
-			Hint:    "use a taskmigrate that is at least as new as the one that applied them; `taskmigrate status` lists both sides",
+			Hint: "use a taskmigrate that is at least as new as the one that applied them; " +
+				"`taskmigrate status` lists both sides",
 		}
 	case len(missing) > 0:
 		return &Error{
-			Code:    ExitHistory,
-			Message: fmt.Sprintf("version %d is applied but older migrations are not: %s", slices.Max(applied), strings.Join(missing, ", ")),
-			Hint: "take the newer ones back with the binary that applied them (`taskmigrate down --to N`), then run `taskmigrate up`; " +
-				"where the older ones are in effect already, record them in " + versionTable,
+			Kind: Conflict,
+			Message: fmt.Sprintf("version %d is applied but older migrations are not: %s",
+				newest, strings.Join(missing, ", ")),
+			Hint: "roll the newer ones back with the binary that applied them, then run `taskmigrate up`; " +
+				"where the older ones are in effect already, record them in " + versionTableName,
 		}
 	}
 	return nil
 }
 
-// pending lists what is not applied, up to and including version to.
-func pending(known []source, applied []int64, to int64) []source {
-	var list []source
-	for _, s := range known {
-		if s.version <= to && !slices.Contains(applied, s.version) {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // states merges this binary's migrations with the recorded ones.
-func states(known []source, history []record) []Migration {
+func states(known []source, history []historyRow) []Migration {
 	list := make([]Migration, 0, len(known))
 	for _, s := range known {
 		list = append(list, Migration{Version: s.version, Name: s.name, State: StatePending})
 	}
 	for _, r := range history {
+		at := r.appliedAt.UTC()
 		i := slices.IndexFunc(list, func(m Migration) bool { return m.Version == r.version })
 		if i < 0 {
-			list = append(list, Migration{Version: r.version, State: StateUnknown, AppliedAt: r.appliedAt.UTC()})
+			list = append(list, Migration{Version: r.version, State: StateUnknown, AppliedAt: &at})
 			continue
 		}
-		list[i].State, list[i].AppliedAt = StateApplied, r.appliedAt.UTC()
+		list[i].State, list[i].AppliedAt = StateApplied, &at
 	}
 	slices.SortStableFunc(list, func(a, b Migration) int { return cmp.Compare(a.Version, b.Version) })
 	return list
 }
 
-// changed reports the applied migrations whose file is no longer the one that was applied.
-func changed(known []source, history []record) []Finding {
-	var list []Finding
+// changedFiles reports the applied migrations whose file is no longer the one that was applied.
+func changedFiles(known []source, history []historyRow) []catalog.Finding {
+	var list []catalog.Finding
 	for _, r := range history {
 		for _, s := range known {
 			if s.version == r.version && r.sha256 != nil && *r.sha256 != s.sha256 {
-				list = append(list, Finding{
-					Kind: "history", Object: s.name, Severity: SeverityBlock,
+				list = append(list, catalog.Finding{
+					Kind: "history", Object: s.name, Severity: catalog.Block,
 					Expected: "sha256 " + s.sha256,
 					Actual:   "sha256 " + *r.sha256,
-					Cause:    "the file was changed after it had been applied; put it back, and make a new migration of the change",
+					Cause: "the file was changed after it had been applied; " +
+						"put it back, and make a new migration of the change",
 				})
 			}
 		}

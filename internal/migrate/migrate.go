@@ -1,11 +1,13 @@
 // Package migrate does what the command taskmigrate offers: it takes a database's tasks table from one
-// migration to another, on goose's Provider, while other runners and writers are live.
+// migration to another, by goose's Provider, while other runners and writers are live.
 package migrate
 
 import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,12 +15,15 @@ import (
 	"github.com/tasklane/tasks/schema"
 )
 
+// Newest stands for the newest version: with it Up and Plan leave nothing pending.
+const Newest int64 = math.MaxInt64
+
 // Options say how long to wait for what. Start from Defaults.
 type Options struct {
 	FS          fs.FS          // goose migrations in plain SQL at its root; nil: schema.FS
 	Wait        time.Duration  // for the server to accept connections; 0: one attempt
-	LockTimeout time.Duration  // for each lock that a statement in a transaction needs; 0: none
-	LockRetries int            // how often a run goes on after LockTimeout has struck
+	LockTimeout time.Duration  // for each lock that a statement in a transaction needs; 0: no limit
+	LockRetries int            // how often a run tries again after LockTimeout
 	RunLockWait time.Duration  // for another runner to finish
 	IndexWait   time.Duration  // for those who block a statement outside a transaction; building does not count
 	Log         *slog.Logger   // nil: no log
@@ -37,14 +42,13 @@ func Defaults() Options {
 }
 
 // Up applies every pending migration to the database that connString names (a URL or key=value pairs;
-// empty: libpq's PG* variables), each in the transaction mode its file asks for. It returns every
-// migration, those that this call applied with their Duration.
+// empty: libpq's PG* variables). See Migrator.Up.
 func Up(ctx context.Context, connString string, opts Options) ([]Migration, error) {
 	m, err := New(connString, opts)
 	if err != nil {
 		return nil, err
 	}
-	return m.Up(ctx, 0)
+	return m.Up(ctx, Newest)
 }
 
 // Migrator works on one database. Each method opens the connections it needs and closes them.
@@ -75,3 +79,24 @@ func New(connString string, opts Options) (*Migrator, error) {
 
 // newest is the newest version of this binary.
 func (m *Migrator) newest() int64 { return m.known[len(m.known)-1].version }
+
+// checkVersion refuses a version that no migration has.
+func (m *Migrator) checkVersion(version int64) error {
+	if version == Newest || slices.ContainsFunc(m.known, func(s source) bool { return s.version == version }) {
+		return nil
+	}
+	return requestError("no migration has version %d; the newest is %d", version, m.newest())
+}
+
+// Database is the name of the database that the connection string leads to.
+func (m *Migrator) Database(ctx context.Context) (name string, err error) {
+	conn, err := m.connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer closeConn(conn)
+	if err := conn.QueryRow(ctx, `SELECT current_database()`).Scan(&name); err != nil {
+		return "", asError(ctx, err)
+	}
+	return name, nil
+}

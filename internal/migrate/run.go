@@ -5,109 +5,174 @@ import (
 	"database/sql"
 	"errors"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 )
 
-// run is one pass of goose's Provider over the database, in one direction. It knows which statement
-// of which file is in hand, which the Provider does not tell.
+// run is one pass over the database, in one direction.
 type run struct {
 	*Migrator
-	to   int64
-	down bool
-	plan *recording // not nil: statements are recorded and none is executed
+	to     int64
+	down   bool
+	script *script // not nil: statements are added to it, and none is sent
 
-	queue     []source // what is to do after the file in hand
-	file      source   // the file in hand; zero: none yet
-	statement int      // of that file, counted from 1; 0: none yet
-	recorded  bool     // the file in hand is in the history
-	keeping   bool     // the statement is the history's own, not a migration's
-
-	patient bool   // the file in hand runs without a transaction
-	indexes string // the table's indexes before that file
-	partly  bool   // that file has committed part of its work
+	file fileInHand
+	took map[int64]time.Duration // how long each migration of this run took, by version
 }
 
-// next takes the next file in hand if the one before it is recorded.
-func (r *run) next() {
-	if len(r.queue) > 0 && (r.file.name == "" || r.recorded) {
-		r.file, r.queue = r.queue[0], r.queue[1:]
-		r.statement, r.recorded = 0, false
-		r.patient, r.partly = false, false
-		r.opts.Log.Debug("next", "file", r.file.name)
-	}
+// fileInHand is the migration that a run is working on, and how far it has come. The zero value: none.
+type fileInHand struct {
+	source
+	statement  int    // counted from 1; 0: none yet
+	outsideTx  bool   // the file runs without a transaction
+	indexes    string // the table's indexes before the file
+	partlyDone bool   // the file has committed some of its work
 }
 
-// attempt runs the Provider once. Sessions end with it, and so does the run lock.
-func (r *run) attempt(ctx context.Context) ([]*goose.MigrationResult, error) {
-	db := sql.OpenDB(connector{run: r})
-	defer func() { _ = db.Close() }()
-	history, err := newStore(r)
-	if err != nil {
-		return nil, err
+func (m *Migrator) newRun(to int64, down bool) *run {
+	return &run{Migrator: m, to: to, down: down, took: map[int64]time.Duration{}}
+}
+
+// todo reads where things stand and lists what the run has to do, in that order. It refuses a history
+// that cannot be continued and, on the way up, a table that somebody else created.
+func (r *run) todo(ctx context.Context, conn *pgx.Conn) (list []Migration, todo []source, err error) {
+	// In this order: another runner may be about to create the table, and commits its record with it.
+	var exists bool
+	if err := conn.QueryRow(ctx, `SELECT to_regclass('tasks') IS NOT NULL`).Scan(&exists); err != nil {
+		return nil, nil, asError(ctx, err)
 	}
-	provider, err := goose.NewProvider(goose.DialectCustom, db, r.opts.FS,
-		goose.WithStore(history),
-		goose.WithSessionLocker(runLock{run: r, prepare: history.prepare}),
-		goose.WithDisableGlobalRegistry(true),
-	)
+	history, err := readHistory(ctx, conn)
 	if err != nil {
-		return nil, err
+		return nil, nil, asError(ctx, err)
+	}
+	list = states(r.known, history)
+	if err := checkHistory(r.known, history); err != nil {
+		return list, nil, err
+	}
+	if exists && len(history) == 0 && !r.down {
+		return list, nil, &Error{
+			Kind:    Unmanaged,
+			Message: "there is a table tasks that no migration has created; nothing was changed",
+			Hint:    "`taskmigrate adopt` compares it with the documented one and takes it over",
+		}
+	}
+	for _, s := range r.known {
+		applied := isApplied(history, s.version)
+		if r.down && applied && s.version > r.to || !r.down && !applied && s.version <= r.to {
+			todo = append(todo, s)
+		}
 	}
 	if r.down {
-		results, err := provider.DownTo(ctx, r.to)
-		if err == nil && r.to == 0 {
-			err = history.locked(ctx, db, history.drop)
-		}
-		return results, err
+		slices.Reverse(todo)
 	}
-	return provider.UpTo(ctx, r.to)
+	return list, todo, nil
 }
 
-// migrate attempts the run until it is through or its retries are used up. Only a lock that was not to
-// be had, or a deadlock, is tried again: the file in hand was rolled back, or can be repeated.
-func (r *run) migrate(ctx context.Context) ([]*goose.MigrationResult, error) {
-	var done []*goose.MigrationResult
+// migrate attempts the run until it is through or its retries are used up. Only a lock that was not
+// granted, or a deadlock, is tried again: the file in hand was rolled back, or can be repeated.
+func (r *run) migrate(ctx context.Context) error {
 	for retry := 0; ; retry++ {
-		results, err := r.attempt(ctx)
-		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-			results = partial.Applied
-		}
-		done = append(done, results...)
+		err := r.attempt(ctx)
 		if err == nil {
-			return done, nil
+			return nil
 		}
 		failure := r.failure(ctx, err)
 		if !lockRefused(err) || ctx.Err() != nil {
-			return done, failure
+			return failure
 		}
 		if retry == r.opts.LockRetries {
-			if failure.Code != ExitHalfDone {
-				failure.Code = ExitLockWait
+			if failure.Kind != HalfDone {
+				failure.Kind = LockWait
 			}
-			return done, failure
+			return failure
 		}
 		delay := backOff(retry)
-		r.opts.Log.Warn("lock not to be had, trying again", "file", failure.File, "statement", failure.Statement,
-			"sqlstate", failure.SQLState(), "retry", retry+1, "of", r.opts.LockRetries, "in", delay.Round(time.Millisecond))
+		r.opts.Log.Warn("the lock was not granted, trying again",
+			"file", failure.File, "statement", failure.Statement, "sqlstate", failure.SQLState,
+			"retry", retry+1, "of", r.opts.LockRetries, "in", delay.Round(time.Millisecond))
 		if err := pause(ctx, delay); err != nil {
-			return done, failure
+			return failure
 		}
 	}
+}
+
+// attempt goes through the list of what is to do, under the run lock. All of it happens on one session,
+// which holds that lock.
+func (r *run) attempt(ctx context.Context) error {
+	db := r.open()
+	defer func() { _ = db.Close() }()
+	table, err := newVersionTable(r)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectCustom, db, r.opts.FS,
+		goose.WithStore(table), goose.WithSessionLocker(sessionLocker{r}), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	r.file = fileInHand{}
+	return r.locked(ctx, db, func() error {
+		var todo []source
+		err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) (err error) {
+			_, todo, err = r.todo(ctx, conn)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(todo) > 0 && !r.down {
+			if err := table.prepare(ctx, db); err != nil {
+				return err
+			}
+		}
+		for _, file := range todo {
+			if err := r.apply(ctx, db, provider, file); err != nil {
+				return err
+			}
+		}
+		if r.down && r.to == 0 {
+			return table.dropIfUnused(ctx, db)
+		}
+		return nil
+	})
+}
+
+// apply runs one migration.
+func (r *run) apply(ctx context.Context, db *sql.DB, provider *goose.Provider, file source) error {
+	r.opts.Log.Debug("migrating", "file", file.name, "down", r.down)
+	r.file = fileInHand{source: file}
+	err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, indexes).Scan(&r.file.indexes)
+	})
+	if err != nil {
+		return err
+	}
+	result, err := provider.ApplyVersion(ctx, file.version, !r.down)
+	switch {
+	case errors.Is(err, goose.ErrAlreadyApplied), errors.Is(err, goose.ErrNotApplied):
+		// Another run did it: this one had lost its session, and the lock with it.
+	case err != nil:
+		return err
+	default:
+		r.took[file.version] = result.Duration
+	}
+	r.file = fileInHand{}
+	return nil
 }
 
 // failure says where the run stopped and whether something may be half-done.
 func (r *run) failure(ctx context.Context, err error) *Error {
 	failure := *asError(ctx, err)
-	partial, ok := errors.AsType[*goose.PartialError](err)
-	if !ok {
-		return &failure
-	}
-	failure.File, failure.Statement = partial.Failed.Source.Path, r.statement
-	if r.halfDone(ctx) {
-		failure.Code = ExitHalfDone
+	if r.file.name != "" {
+		failure.File, failure.Statement = r.file.name, r.file.statement
+		if r.halfDone(ctx) {
+			failure.Kind = HalfDone
+		}
 	}
 	return &failure
 }
@@ -119,8 +184,44 @@ func lockRefused(err error) bool {
 }
 
 // backOff doubles from 100 ms to 10 s, give or take a half, so that a retry does not keep in step with
-// what was in its way.
+// whoever held the lock.
 func backOff(retry int) time.Duration {
 	step := min(100*time.Millisecond<<min(retry, 10), 10*time.Second)
 	return step/2 + rand.N(step)
+}
+
+const invalid = "INVALID"
+
+// indexes reads the table's indexes and which of them are not valid, although nobody is building one: a
+// build holds its lock to its end.
+const indexes = `
+SELECT coalesce(string_agg(concat_ws(' ', indexrelid, CASE WHEN NOT indisvalid AND NOT EXISTS (
+    SELECT FROM pg_locks WHERE relation = indrelid AND mode = 'ShareUpdateExclusiveLock' AND granted
+) THEN '` + invalid + `' END), ', ' ORDER BY indexrelid), '')
+FROM pg_index WHERE indrelid = to_regclass('tasks')`
+
+// halfDone tells whether the failed file has left something half-done. A file that runs in a transaction
+// leaves nothing. Any other may leave an invalid index, some indexes of several, or part of a back-fill. If
+// that cannot be seen, the answer is yes.
+func (r *run) halfDone(ctx context.Context) bool {
+	if !r.file.outsideTx || r.file.partlyDone {
+		return r.file.partlyDone
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	conn, err := r.withoutWait().connect(ctx)
+	if err != nil {
+		return true
+	}
+	defer closeConn(conn)
+	var after string
+	err = conn.QueryRow(ctx, indexes).Scan(&after)
+	return err != nil || after != r.file.indexes || strings.Contains(after, invalid)
+}
+
+// withoutWait is for a look at a server that may have gone.
+func (m *Migrator) withoutWait() *Migrator {
+	now := *m
+	now.opts.Wait = 0
+	return &now
 }

@@ -2,11 +2,13 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -14,6 +16,14 @@ import (
 
 // cancelGrace is how long a cancelled statement may take to end before its connection is cut.
 const cancelGrace = 1500 * time.Millisecond
+
+// open opens the run's session: a pool of one, so that the lock which that session holds is the run's.
+// Should it be lost between two statements, the pool opens another.
+func (r *run) open() *sql.DB {
+	db := sql.OpenDB(connector{run: r})
+	db.SetMaxOpenConns(1)
+	return db
+}
 
 // connector opens the sessions of a run.
 type connector struct {
@@ -29,46 +39,63 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
-	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(configureSession)).Connect(ctx)
+	alwaysPing := func(context.Context, stdlib.ShouldPingParams) bool { return true }
+	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(configureSession),
+		stdlib.OptionShouldPing(alwaysPing)).Connect(ctx)
 	if err != nil {
 		return nil, c.run.connectError(ctx, err)
 	}
 	return &session{Conn: conn.(*stdlib.Conn), run: c.run}, nil
 }
 
-// session is a connection whose statements, transactions included, all pass through send: what `up`
-// executes and what `plan` prints is the same.
+// onSession lends out the pgx connection of db's session. Statements on it are not part of a script.
+func onSession(ctx context.Context, db *sql.DB, do func(context.Context, *pgx.Conn) error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return lend(ctx, conn, do)
+}
+
+func lend(ctx context.Context, conn *sql.Conn, do func(context.Context, *pgx.Conn) error) error {
+	return conn.Raw(func(c any) error { return do(ctx, c.(*session).Conn.Conn()) })
+}
+
+// bookkeeping marks a context: what is executed with it changes the history and is no statement of a
+// migration's file.
+type bookkeeping struct{}
+
+func asBookkeeping(ctx context.Context) context.Context {
+	return context.WithValue(ctx, bookkeeping{}, true)
+}
+
+// session is a connection whose statements, those of transactions included, all pass through send: what
+// `up` executes and what `plan` prints is the same.
 type session struct {
 	*stdlib.Conn
 	run  *run
 	inTx bool
 }
 
-func (s *session) ExecContext(ctx context.Context, query string, named []driver.NamedValue) (driver.Result, error) {
+func (s *session) ExecContext(
+	ctx context.Context, query string, named []driver.NamedValue,
+) (driver.Result, error) {
 	args := make([]any, len(named))
 	for i, value := range named {
 		args[i] = value.Value
 	}
-	if s.run.keeping {
+	if ctx.Value(bookkeeping{}) != nil {
 		return s.send(ctx, 0, query, args...)
 	}
-	s.run.next()
-	s.run.statement++
-	if s.run.statement == 1 && !s.inTx && s.run.plan == nil {
-		s.run.patient = true
-		if err := s.Conn.Conn().QueryRow(ctx, indexState).Scan(&s.run.indexes); err != nil {
-			return nil, err
-		}
-	}
-	return s.send(ctx, s.run.statement, query, args...)
+	s.run.file.statement++
+	s.run.file.outsideTx = !s.inTx
+	return s.send(ctx, s.run.file.statement, query, args...)
 }
 
 // BeginTx limits the lock waits of the transaction: while a statement queues for a strong lock, all
 // readers and writers queue behind it.
 func (s *session) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
-	if !s.run.keeping {
-		s.run.next()
-	}
 	s.inTx = true
 	if _, err := s.send(ctx, 0, "BEGIN"); err != nil {
 		s.inTx = false
@@ -83,11 +110,11 @@ func (s *session) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, e
 	return tx, nil
 }
 
-// send executes a statement, or records it. number counts a file's own statements from 1; those of the
-// transaction and of the history have 0.
+// send executes a statement, or adds it to the script. number counts a file's own statements from 1;
+// those of the transaction and of the history have 0.
 func (s *session) send(ctx context.Context, number int, query string, args ...any) (driver.Result, error) {
-	if s.run.plan != nil {
-		s.run.plan.add(s, number, query, args)
+	if s.run.script != nil {
+		s.run.script.add(s, number, query, args)
 		return driver.ResultNoRows, nil
 	}
 	if s.Conn.Conn().IsClosed() {
@@ -101,7 +128,7 @@ func (s *session) send(ctx context.Context, number int, query string, args ...an
 	tag, err := s.Conn.Conn().Exec(watched, query, args...)
 	stop()
 	if gaveUp, ok := errors.AsType[*Error](context.Cause(watched)); ok && err != nil {
-		gaveUp.Err = err
+		gaveUp.Err, gaveUp.SQLState = err, sqlState(err)
 		err = gaveUp
 	}
 	return driver.RowsAffected(tag.RowsAffected()), err

@@ -10,7 +10,9 @@ import (
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
-const insertTask = `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument) VALUES (1, 2, 3, 4, 5, '{}')`
+const insertTask = `
+INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
+VALUES (1, 2, 3, 4, 5, '{}')`
 
 // bundle is a database of a test's own and a Migrator on it.
 type bundle struct {
@@ -43,18 +45,18 @@ func setupWith(t *testing.T, url string, change func(*Options)) *bundle {
 func migrated(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// wantCode holds an error to an exit code and returns it.
-func wantCode(t *testing.T, err error, code ExitCode) *Error {
+// wantKind holds an error to its kind and returns it.
+func wantKind(t *testing.T, err error, kind Kind) *Error {
 	t.Helper()
 	failure, ok := errors.AsType[*Error](err)
-	if !ok || failure.Code != code {
-		t.Fatalf("error %v, want exit code %d", err, code)
+	if !ok || failure.Kind != kind {
+		t.Fatalf("error %v, want kind %d", err, kind)
 	}
 	return failure
 }

@@ -45,7 +45,7 @@ func (b *bundle) open(t *testing.T, isolation pgx.TxIsoLevel, sql string) (relea
 // finish runs up to its end and verifies.
 func (b *bundle) finish(t *testing.T) {
 	t.Helper()
-	if _, err := b.Up(t.Context(), 0); err != nil {
+	if _, err := b.Up(t.Context(), Newest); err != nil {
 		t.Fatal(err)
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {
@@ -71,15 +71,18 @@ func TestUpNamesWhoHoldsAnOldSnapshotAndGivesUp(t *testing.T) {
 	b := adopted(t, func(o *Options) { o.IndexWait = time.Second })
 	release := b.open(t, pgx.RepeatableRead, `SELECT FROM tasks`)
 	defer release()
-	_, err := b.Up(t.Context(), 0)
-	failure := wantCode(t, err, ExitHalfDone) // the index is there, and not valid
-	if failure.File != "00003_add_idx_task.sql" || failure.Statement != 3 || !strings.Contains(failure.Message, `application "blocker"`) {
+	_, err := b.Up(t.Context(), Newest)
+	failure := wantKind(t, err, HalfDone) // the index is there, and not valid
+	if failure.File != "00003_add_idx_task.sql" || failure.Statement != 3 || !failure.Resumable {
 		t.Errorf("%+v", failure)
 	}
-	if !strings.Contains(failure.Message, "applied by this run: 2; still to apply: 3, ") || !strings.Contains(failure.Hint, "`taskmigrate up`") {
-		t.Errorf("%q does not say what was done and how to go on (%q)", failure.Message, failure.Hint)
+	for _, part := range []string{`application "blocker"`, "applied by this run: 2; still to apply: 3, "} {
+		if !strings.Contains(failure.Message, part) {
+			t.Errorf("no %q in %q", part, failure.Message)
+		}
 	}
-	b.says(t, "msg=blocked", "file=00003_add_idx_task.sql", "pid ", `user \"`, `application \"blocker\"`, "idle in transaction for", "query: ")
+	b.says(t, "msg=blocked", "file=00003_add_idx_task.sql",
+		"pid ", `user \"`, `application \"blocker\"`, "idle in transaction for", "query: ")
 	release()
 	b.finish(t)
 }
@@ -93,8 +96,8 @@ func TestUpThatNeverGotItsLockLeavesNothingHalfDone(t *testing.T) {
 	before := dbtest.Contents(t, b.url)
 	release := b.open(t, pgx.ReadCommitted, `LOCK TABLE tasks IN SHARE UPDATE EXCLUSIVE MODE`)
 	defer release()
-	_, err := b.Up(t.Context(), 0)
-	_ = wantCode(t, err, ExitLockWait)
+	_, err := b.Up(t.Context(), Newest)
+	_ = wantKind(t, err, LockWait)
 	release()
 	if dbtest.Contents(t, b.url) != before {
 		t.Error("something was left")
@@ -123,8 +126,8 @@ func TestUpWaitsForABuildBySomebodyElseAndGivesUp(t *testing.T) {
 		}
 		return ""
 	})
-	_, err := b.Up(t.Context(), 0)
-	if failure := wantCode(t, err, ExitLockWait); !strings.Contains(failure.Message, `application "builder"`) {
+	_, err := b.Up(t.Context(), Newest)
+	if failure := wantKind(t, err, LockWait); !strings.Contains(failure.Message, `application "builder"`) {
 		t.Errorf("%q does not name the builder", failure.Message)
 	}
 	release()
@@ -144,7 +147,7 @@ func TestUpTriesAgainForAStrongLock(t *testing.T) {
 	defer release()
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.Up(context.WithoutCancel(t.Context()), 0)
+		_, err := b.Up(context.WithoutCancel(t.Context()), Newest)
 		done <- err
 	}()
 	b.says(t, "msg=blocked", `application \"blocker\"`, "trying again", "file=00004_guard_tasks.sql")
@@ -163,8 +166,8 @@ func TestUpGivesUpOnAStrongLockAfterItsRetries(t *testing.T) {
 	before := dbtest.Contents(t, b.url)
 	release := b.open(t, pgx.ReadCommitted, `UPDATE tasks SET argument = '' WHERE id = 1`)
 	defer release()
-	_, err := b.Up(t.Context(), 0)
-	if failure := wantCode(t, err, ExitLockWait); failure.SQLState() != "55P03" || failure.File != "00004_guard_tasks.sql" {
+	_, err := b.Up(t.Context(), Newest)
+	if failure := wantKind(t, err, LockWait); failure.SQLState != "55P03" || failure.File != "00004_guard_tasks.sql" {
 		t.Errorf("%+v", failure)
 	}
 	if n := strings.Count(b.log.String(), "trying again"); n != 2 {
@@ -181,8 +184,8 @@ func TestUpWaitsForAnotherRunNoLongerThanItMay(t *testing.T) {
 	b := adopted(t, func(o *Options) { o.RunLockWait = 200 * time.Millisecond })
 	holder := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "other-runner"))
 	send(t, holder, `SELECT pg_advisory_lock($1)`, RunLockID)
-	_, err := b.Up(t.Context(), 0)
-	if failure := wantCode(t, err, ExitLockWait); !strings.Contains(failure.Message, "other-runner") {
+	_, err := b.Up(t.Context(), Newest)
+	if failure := wantKind(t, err, RunBusy); !strings.Contains(failure.Message, "other-runner") {
 		t.Errorf("%q does not name the other runner", failure.Message)
 	}
 	b.says(t, "waiting for another run", "other-runner")
@@ -202,9 +205,9 @@ func TestEightRunnersWhileAnIndexIsBuilt(t *testing.T) {
 	for i := range errs {
 		runners.Go(func() {
 			var list []Migration
-			list, errs[i] = b.Up(context.WithoutCancel(t.Context()), 0)
+			list, errs[i] = b.Up(context.WithoutCancel(t.Context()), Newest)
 			for _, m := range list {
-				if m.Duration > 0 {
+				if m.DurationMS != nil {
 					ran[i]++
 				}
 			}
@@ -213,7 +216,8 @@ func TestEightRunnersWhileAnIndexIsBuilt(t *testing.T) {
 	b.says(t, "msg=blocked", "waiting for another run")
 	dbtest.Eventually(t, func() string {
 		const polling = `SELECT count(DISTINCT pid) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE '%pg_try_advisory_lock%' OR query LIKE '%usename%pg_locks%' AND application_name = 'taskmigrate'`
+WHERE datname = current_database() AND application_name = 'taskmigrate'
+    AND (query LIKE '%pg_try_advisory_lock%' OR query LIKE '%usename%pg_locks%')`
 		if n := dbtest.Value[int](t, b.url, polling); n < 7 {
 			return fmt.Sprintf("%d runners wait", n)
 		}
@@ -243,13 +247,13 @@ func TestUpGoesOnAfterItsConnectionWasLost(t *testing.T) {
 	defer release()
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.Up(context.WithoutCancel(t.Context()), 0)
+		_, err := b.Up(context.WithoutCancel(t.Context()), Newest)
 		done <- err
 	}()
 	b.says(t, "msg=blocked")
 	dbtest.Exec(t, b.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'taskmigrate' AND query LIKE 'CREATE INDEX%'`)
-	_ = wantCode(t, <-done, ExitHalfDone)
+	_ = wantKind(t, <-done, HalfDone)
 	release()
 	b.finish(t)
 }

@@ -2,11 +2,15 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -18,17 +22,17 @@ const (
 type watcher struct {
 	run  *run
 	pid  uint32        // the session's backend
-	wait time.Duration // how long it may be blocked without a break; 0: as long as it likes
+	wait time.Duration // how long it may be blocked without a break; 0: no limit
 
 	conn    *pgx.Conn
 	blocked time.Time // since when; zero: it is not
-	told    time.Time
-	who     string
+	logged  time.Time
+	doing   string // what the blockers did when they were logged
 }
 
 // watch follows a statement until stop is called. It says who blocks it, how far it has come, and cancels
 // the context that it returns, with an *Error as the cause, when others have blocked it for too long.
-func (r *run) watch(ctx context.Context, pid uint32, wait time.Duration) (context.Context, func()) {
+func (r *run) watch(ctx context.Context, pid uint32, wait time.Duration) (watched context.Context, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -56,19 +60,19 @@ func (w *watcher) follow(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		blockers, err := w.look(ctx)
+		list, err := w.look(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.run.opts.Log.Debug("cannot see who blocks", "error", oneLine(err.Error()))
 		}
 		if err == nil {
-			w.judge(blockers, cancel)
+			w.judge(list, cancel)
 		}
 	}
 }
 
 // look reads who blocks the session, and passes on how far it is. A lost connection is opened again the
 // next time.
-func (w *watcher) look(ctx context.Context) (blockers []backend, err error) {
+func (w *watcher) look(ctx context.Context) (list []backend, err error) {
 	if w.conn == nil || w.conn.IsClosed() {
 		if w.conn, err = pgx.ConnectConfig(ctx, w.run.config); err != nil {
 			w.conn = nil
@@ -78,43 +82,83 @@ func (w *watcher) look(ctx context.Context) (blockers []backend, err error) {
 			return nil, err
 		}
 	}
-	rows, err := w.conn.Query(ctx, blockersQuery, int32(w.pid))
-	if err != nil {
+	if list, err = backends(ctx, w.conn, blockers, int32(w.pid)); err != nil {
 		return nil, err
 	}
-	blockers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (b backend, err error) {
-		return b, row.Scan(b.columns()...)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return blockers, w.progress(ctx)
+	return list, w.run.indexProgress(ctx, w.conn, w.pid)
 }
 
 // judge says who blocks when that changes, and again every few seconds.
-func (w *watcher) judge(blockers []backend, cancel context.CancelCauseFunc) {
-	if len(blockers) == 0 {
-		w.blocked, w.who = time.Time{}, ""
+func (w *watcher) judge(list []backend, cancel context.CancelCauseFunc) {
+	if len(list) == 0 {
+		w.blocked, w.doing = time.Time{}, ""
 		return
 	}
 	now := time.Now()
 	if w.blocked.IsZero() {
 		w.blocked = now
 	}
-	var who, list []string
-	for _, b := range blockers {
-		who = append(who, b.who())
-		list = append(list, b.String())
+	var doing string
+	var names []string
+	for _, b := range list {
+		doing += b.doing()
+		names = append(names, b.String())
 	}
-	waited := now.Sub(w.blocked)
-	if w.who != fmt.Sprint(who) || now.Sub(w.told) >= remindEvery {
-		w.who, w.told = fmt.Sprint(who), now
-		w.run.opts.Log.Warn("blocked", "file", w.run.file.name, "waited", waited.Round(100*time.Millisecond), "by", strings.Join(list, "; "))
+	by, waited := strings.Join(names, "; "), now.Sub(w.blocked).Round(100*time.Millisecond)
+	if w.doing != doing || now.Sub(w.logged) >= remindEvery {
+		w.doing, w.logged = doing, now
+		w.run.opts.Log.Warn("blocked", "file", w.run.file.name, "waited", waited, "by", by)
 	}
-	if w.wait > 0 && waited >= w.wait {
-		cancel(&Error{
-			Code:    ExitLockWait,
-			Message: fmt.Sprintf("blocked for %s by %s", waited.Round(100*time.Millisecond), strings.Join(list, "; ")),
-		})
+	if w.wait > 0 && now.Sub(w.blocked) >= w.wait {
+		cancel(&Error{Kind: LockWait, Message: fmt.Sprintf("blocked for %s by %s", waited, by)})
 	}
+}
+
+// Progress is how far a long statement has come.
+type Progress struct {
+	File  string
+	Phase string // in the server's words: "building index: scanning table"
+	Done  int64  // of Total, in a unit that depends on the phase
+	Total int64  // 0: unknown, or waiting for others
+	Rows  int64  // of the table, as the planner estimates them
+}
+
+// indexProgress passes on what the server says of an index build by the backend pid.
+func (r *run) indexProgress(ctx context.Context, conn *pgx.Conn, pid uint32) error {
+	if r.opts.Progress == nil {
+		return nil
+	}
+	p := Progress{File: r.file.name}
+	err := conn.QueryRow(ctx, `
+SELECT phase,
+    CASE WHEN tuples_total > 0 THEN tuples_done WHEN blocks_total > 0 THEN blocks_done ELSE 0 END,
+    CASE WHEN tuples_total > 0 THEN tuples_total WHEN blocks_total > 0 THEN blocks_total ELSE 0 END,
+    greatest(reltuples, 0)::bigint
+FROM pg_stat_progress_create_index JOIN pg_class ON pg_class.oid = relid
+WHERE pid = $1`, int32(pid)).Scan(&p.Phase, &p.Done, &p.Total, &p.Rows)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		r.opts.Progress(p)
+	}
+	return err
+}
+
+var backfillNotice = regexp.MustCompile(`^progress: (\d+) of about (\d+) rows read`)
+
+// notice hears a back-fill say how far it is. The back-fill commits as it goes: what it has read is done.
+func (r *run) notice(_ *pgconn.PgConn, notice *pgconn.Notice) {
+	said := backfillNotice.FindStringSubmatch(notice.Message)
+	if said == nil {
+		r.opts.Log.Debug("notice", "file", r.file.name, "message", notice.Message)
+		return
+	}
+	r.file.partlyDone = true
+	if r.opts.Progress == nil {
+		return
+	}
+	done, _ := strconv.ParseInt(said[1], 10, 64)
+	total, _ := strconv.ParseInt(said[2], 10, 64)
+	r.opts.Progress(Progress{File: r.file.name, Phase: "back-fill", Done: done, Total: total, Rows: total})
 }

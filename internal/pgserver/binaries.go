@@ -19,7 +19,7 @@ var installDirs = []string{
 	"/usr/local/opt/postgresql*/bin",
 }
 
-// findBinaries returns the directory that holds initdb, pg_ctl and postgres, or errNone.
+// findBinaries returns the directory that holds initdb, pg_ctl and postgres, or ErrNone.
 func findBinaries(ctx context.Context, bindir string) (string, error) {
 	if bindir != "" {
 		if !complete(bindir) {
@@ -38,7 +38,7 @@ func findBinaries(ctx context.Context, bindir string) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("server binaries: %w (PATH, pg_config --bindir, %s)", errNone, strings.Join(installDirs, ", "))
+	return "", fmt.Errorf("server binaries: %w (PATH, pg_config --bindir, %s)", ErrNone, strings.Join(installDirs, ", "))
 }
 
 // onPath returns where PATH has server programs, and where these really are: PATH may hold links to some of them only.

@@ -26,7 +26,7 @@ func startDocker(ctx context.Context, c config, o options) (*Server, error) {
 		err = pool.Client.PingWithContext(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("docker engine: %w: %w", errNone, err)
+		return nil, fmt.Errorf("docker engine: %w: %w", ErrNone, err)
 	}
 	if err := pull(ctx, pool, c.image); err != nil {
 		return nil, fmt.Errorf("docker image %s is not here and cannot be pulled; "+

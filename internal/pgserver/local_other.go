@@ -10,5 +10,5 @@ import (
 
 // startLocal needs the signals, sockets and shell of Unix. Other systems need a URL or Docker.
 func startLocal(context.Context, config, options) (*Server, error) {
-	return nil, fmt.Errorf("server binaries on %s: %w", runtime.GOOS, errNone)
+	return nil, fmt.Errorf("server binaries on %s: %w", runtime.GOOS, ErrNone)
 }

@@ -150,7 +150,7 @@ func processes(t *testing.T) map[int]string {
 func needBinaries(t *testing.T) {
 	t.Helper()
 	_, err := findBinaries(t.Context(), os.Getenv("TASKSTORE_TEST_POSTGRES_BINDIR"))
-	if errors.Is(err, errNone) {
+	if errors.Is(err, ErrNone) {
 		t.Skip("no server binaries on this machine")
 	}
 	if err != nil {

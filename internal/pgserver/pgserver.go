@@ -91,8 +91,8 @@ type config struct {
 	force, url, bindir, image string
 }
 
-// errNone is returned by a source that this machine does not have, as opposed to one that failed.
-var errNone = errors.New("not found")
+// ErrNone is returned by a source that this machine does not have, as opposed to one that failed.
+var ErrNone = errors.New("not found")
 
 // Start finds or starts a server; see the package comment. ctx bounds the start alone (some
 // seconds for a local cluster, longer where Docker has to fetch its image), not the server's life.
@@ -103,6 +103,13 @@ func Start(ctx context.Context, opts ...Option) (*Server, error) {
 		bindir: os.Getenv("TASKSTORE_TEST_POSTGRES_BINDIR"),
 		image:  image(),
 	}, newOptions(opts))
+}
+
+// StartLocal starts a private cluster, whatever the environment names besides, for tests that need a server's files and
+// processes. Its directory is the host in its URL; it also takes along the clusters whose data directories a test has put
+// in there. Where this machine has no server binaries it returns [ErrNone].
+func StartLocal(ctx context.Context, opts ...Option) (*Server, error) {
+	return start(ctx, config{force: "local", bindir: os.Getenv("TASKSTORE_TEST_POSTGRES_BINDIR")}, newOptions(opts))
 }
 
 func image() string { return cmp.Or(os.Getenv("TASKSTORE_TEST_POSTGRES_IMAGE"), DefaultImage) }
@@ -128,7 +135,7 @@ func find(ctx context.Context, c config, o options) (*Server, error) {
 		return fromURL(c.url)
 	case "local":
 		srv, err := startLocal(ctx, c, o)
-		if errors.Is(err, errNone) {
+		if errors.Is(err, ErrNone) {
 			return nil, fmt.Errorf("%w; install them: %s", err, installCommand(runtime.GOOS, os.Geteuid()))
 		}
 		return srv, err
@@ -143,12 +150,12 @@ func find(ctx context.Context, c config, o options) (*Server, error) {
 		return fromURL(c.url)
 	}
 	srv, err := startLocal(ctx, c, o)
-	if !errors.Is(err, errNone) {
+	if !errors.Is(err, ErrNone) {
 		return srv, err
 	}
 	srv, err = startDocker(ctx, c, o)
 	switch {
-	case errors.Is(err, errNone):
+	case errors.Is(err, ErrNone):
 		return nil, fmt.Errorf("no PostgreSQL server here and no Docker; install one: %s",
 			installCommand(runtime.GOOS, os.Geteuid()))
 	case err != nil:

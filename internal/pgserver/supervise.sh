@@ -1,4 +1,4 @@
-# Owns one throwaway cluster from its first file to its last.
+# Owns one throwaway cluster from its first file to its last, and the standbys that tests put beside it.
 # usage: sh -c SCRIPT NAME BINDIR SETTINGS DIRECTORY...
 #
 # Standard input is a pipe whose other end is open only in the process that started this script. Its first line
@@ -13,7 +13,9 @@ shift 2
 finish() {
 	trap '' HUP INT TERM
 	[ -z "$dir" ] && exit
-	"$bin/pg_ctl" stop -D "$dir/data" -m immediate -w >/dev/null
+	for data in "$dir"/*/; do
+		"$bin/pg_ctl" stop -D "$data" -m immediate -w >/dev/null
+	done
 	# If the server itself was killed, its other processes may write for another moment.
 	for _ in 1 2 3 4 5; do
 		rm -rf "$dir" 2>/dev/null && exit

@@ -28,7 +28,7 @@ func (b *Bundle) takeRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Exec(t, File(t, "schema/roles.sql"))
-	b.Pool = b.Connect(t, func(*pgxpool.Config) {})
+	b.Pool = b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = b.Admin.Config().MaxConns })
 	b.Store = taskstore.New(b.Pool)
 }
 

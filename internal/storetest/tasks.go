@@ -92,9 +92,20 @@ type Querier interface {
 // Stored reads the whole table by a query of the test's own, in the order of ids.
 func Stored(t *testing.T, db Querier) []taskstore.Task {
 	t.Helper()
+	return stored(t, db, "true")
+}
+
+// StoredOf is Stored for the tasks of some users.
+func StoredOf(t *testing.T, db Querier, users ...int64) []taskstore.Task {
+	t.Helper()
+	return stored(t, db, "user_id = ANY ($1)", users)
+}
+
+func stored(t *testing.T, db Querier, where string, args ...any) []taskstore.Task {
+	t.Helper()
 	rows, err := db.Query(t.Context(), `
 		SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
-		FROM tasks`)
+		FROM tasks WHERE `+where, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +152,11 @@ func (b *Bundle) Row(t *testing.T, status taskstore.Status, created, updated tas
 	t.Helper()
 	n := NewTask(1)
 	id := One[int64](t, b.Pool, `
-		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		INSERT INTO tasks
+			(integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		n.IntegrationID, n.UserID, n.ClientID, n.AccountID, n.TemplateID, n.Argument, int32(status), int64(created), int64(updated))
+		n.IntegrationID, n.UserID, n.ClientID, n.AccountID, n.TemplateID, n.Argument, int32(status), int64(created),
+		int64(updated))
 	return StoredTask(t, b.Pool, id)
 }
 

@@ -93,7 +93,8 @@ func Requeue(ctx context.Context, s *taskstore.Store, limit int) ([]int64, error
 func (b *Bundle) History(t *testing.T, n int, st taskstore.Status, at time.Time) {
 	t.Helper()
 	b.Exec(t, `
-		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		INSERT INTO tasks
+			(integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		SELECT i, i, i, i, i, '', $2, $3, $3 FROM generate_series(1, $1::integer) AS i`, n, int32(st), at.UnixMilli())
 }
 

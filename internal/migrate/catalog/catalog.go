@@ -1,5 +1,5 @@
-// Package catalog reads from a live database how the tasks table is made, and compares that with how
-// it should be.
+// Package catalog reads from a live database how the tasks table is made, compares that with how it should
+// be, and judges the differences.
 package catalog
 
 import (
@@ -35,10 +35,9 @@ const (
 
 // Values that the query gives in words.
 const (
-	OrdinaryTable = "ordinary table"
-	NotNull       = "NOT NULL"
-	NoDefault     = "none"
-	Valid         = "valid"
+	NotNull   = "NOT NULL"
+	NoDefault = "none"
+	Valid     = "valid"
 )
 
 // Item is one aspect of one object.

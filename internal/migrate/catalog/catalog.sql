@@ -44,11 +44,13 @@ SELECT kind, object::text, aspect, value
 FROM (
     SELECT 'table' AS kind, 'tasks' AS object, 'kind' AS aspect,
         CASE relpersistence WHEN 'u' THEN 'unlogged ' WHEN 't' THEN 'temporary ' ELSE '' END
-            || CASE relkind WHEN 'r' THEN 'ordinary table' WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table'
-                WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'relation of kind ' || relkind::text END AS value
+            || CASE relkind WHEN 'r' THEN 'ordinary table' WHEN 'p' THEN 'partitioned table'
+                WHEN 'f' THEN 'foreign table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                ELSE 'relation of kind ' || relkind::text END AS value
     FROM tasks
     UNION ALL
-    SELECT 'table', split_part(option, '=', 1), 'setting', split_part(option, '=', 2) FROM tasks, unnest(reloptions) AS option
+    SELECT 'table', split_part(option, '=', 1), 'setting', split_part(option, '=', 2)
+    FROM tasks, unnest(reloptions) AS option
     UNION ALL
     SELECT 'column', attname, 'type', format_type(atttypid, atttypmod) FROM columns
     UNION ALL
@@ -62,7 +64,8 @@ FROM (
     FROM columns
     UNION ALL
     SELECT 'sequence', attname, 'owner',
-        CASE WHEN owns IS NULL THEN 'none' WHEN attidentity = '' AND takes <> owns THEN 'of a sequence that the default does not use'
+        CASE WHEN owns IS NULL THEN 'none'
+            WHEN attidentity = '' AND takes <> owns THEN 'of a sequence that the default does not use'
             ELSE 'the column' END
     FROM columns
     WHERE owns IS NOT NULL OR takes IS NOT NULL
@@ -78,9 +81,11 @@ FROM (
     SELECT 'trigger', tgname, 'definition', definition FROM triggers
     UNION ALL
     SELECT 'trigger', tgname, 'state',
-        CASE tgenabled WHEN 'O' THEN 'enabled' WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'enabled on a replica only' ELSE 'enabled always' END
+        CASE tgenabled WHEN 'O' THEN 'enabled' WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'enabled on a replica only'
+            ELSE 'enabled always' END
     FROM triggers
     UNION ALL
-    SELECT 'function', proname, 'body', lanname || ' sha256 ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex') FROM functions
+    SELECT 'function', proname, 'body', lanname || ' sha256 ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
+    FROM functions
 ) AS items
 ORDER BY kind, object::text COLLATE "C", aspect, value

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Difference is one way in which the live table is not as expected.
-type Difference struct {
+// difference is one way in which the live table is not as expected.
+type difference struct {
 	Kind, Object string
 	Aspect       string // empty: the whole object is missing, extra or has another name
 	Expected     string // empty: the object is extra
@@ -14,13 +14,19 @@ type Difference struct {
 	Renamed      bool   // the object is there under the name in Actual
 }
 
+func (d difference) extra() bool   { return d.Expected == "" }
+func (d difference) missing() bool { return d.Actual == "" }
+
 type object struct{ kind, name string }
 
-// Diff compares the live table with the expected one, in the expected one's order, then what the live
-// one has besides. Indexes and constraints are found by their definition if not by their name.
-func Diff(expected, live []Item) []Difference {
+// allAspects is the order in which the aspects of an object are compared and described.
+var allAspects = []string{Kind, Setting, Type, Nullable, Default, Definition, State, Body, Owner}
+
+// diff lists what differs from the expected objects, in their order, and then the extra ones. Indexes and
+// constraints are found by their definition if not by their name.
+func diff(expected, live []Item) []difference {
 	want, have := group(expected), group(live)
-	var list []Difference
+	var list []difference
 	taken := map[object]bool{}
 	for _, o := range order(expected) {
 		if _, ok := have[o]; ok {
@@ -30,14 +36,16 @@ func Diff(expected, live []Item) []Difference {
 		}
 		if twin, ok := sameUnderAnotherName(o, want, have); ok && !taken[twin] {
 			taken[twin] = true
-			list = append(list, Difference{Kind: o.kind, Object: o.name, Expected: o.name, Actual: twin.name, Renamed: true})
+			list = append(list, difference{
+				Kind: o.kind, Object: o.name, Expected: o.name, Actual: twin.name, Renamed: true,
+			})
 			continue
 		}
-		list = append(list, Difference{Kind: o.kind, Object: o.name, Expected: describe(want[o])})
+		list = append(list, difference{Kind: o.kind, Object: o.name, Expected: describe(want[o])})
 	}
 	for _, o := range order(live) {
 		if !taken[o] {
-			list = append(list, Difference{Kind: o.kind, Object: o.name, Actual: describe(have[o])})
+			list = append(list, difference{Kind: o.kind, Object: o.name, Actual: describe(have[o])})
 		}
 	}
 	return list
@@ -70,16 +78,19 @@ func order(items []Item) []object {
 	return list
 }
 
-func aspects(o object, want, have map[string]string) []Difference {
-	var list []Difference
-	for _, aspect := range []string{Kind, Setting, Type, Nullable, Default, Definition, State, Body, Owner} {
+func aspects(o object, want, have map[string]string) []difference {
+	var list []difference
+	for _, aspect := range allAspects {
 		if want[aspect] != have[aspect] {
-			list = append(list, Difference{Kind: o.kind, Object: o.name, Aspect: aspect, Expected: want[aspect], Actual: have[aspect]})
+			list = append(list, difference{
+				Kind: o.kind, Object: o.name, Aspect: aspect, Expected: want[aspect], Actual: have[aspect],
+			})
 		}
 	}
 	return list
 }
 
+// sameUnderAnotherName finds the object that is as o should be and that nobody expects under its name.
 func sameUnderAnotherName(o object, want, have map[object]map[string]string) (object, bool) {
 	if o.kind != Index && o.kind != Constraint {
 		return object{}, false
@@ -99,7 +110,7 @@ func sameUnderAnotherName(o object, want, have map[object]map[string]string) (ob
 // describe puts an object's aspects into words.
 func describe(values map[string]string) string {
 	var text string
-	for _, aspect := range []string{Kind, Setting, Type, Nullable, Default, Definition, State, Body, Owner} {
+	for _, aspect := range allAspects {
 		value, ok := values[aspect]
 		switch {
 		case !ok, aspect == State && value == Valid, aspect == Default && value == NoDefault:

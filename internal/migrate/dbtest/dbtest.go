@@ -100,45 +100,7 @@ func Value[T any](t testing.TB, address, sql string, args ...any) T {
 	return value
 }
 
-// Contents describes all that a database holds outside the system's schemas, rows of goose's table and
-// of tasks included: equal before and after means that nothing has changed.
-func Contents(t testing.TB, address string) string {
-	t.Helper()
-	parts := []string{Value[string](t, address, catalog)}
-	for _, table := range []string{"goose_db_version", "tasks"} {
-		if Value[bool](t, address, `SELECT to_regclass($1) IS NOT NULL`, table) {
-			parts = append(parts, Value[string](t, address,
-				`SELECT coalesce(string_agg(r::text, E'\n' ORDER BY r::text), '') FROM `+pgx.Identifier{table}.Sanitize()+` AS r`))
-		}
-	}
-	return strings.Join(parts, "\n--\n")
-}
-
-const catalog = `
-SELECT coalesce(string_agg(line, E'\n' ORDER BY line), '')
-FROM (
-    SELECT concat_ws(' ', 'relation', relname, relkind, reloptions, obj_description(c.oid, 'pg_class')) AS line
-    FROM pg_class c WHERE relnamespace = 'public'::regnamespace
-    UNION ALL
-    SELECT concat_ws(' ', 'column', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
-        pg_get_expr(adbin, adrelid), col_description(attrelid, attnum))
-    FROM pg_attribute JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-    WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND relkind IN ('r', 'p', 'v')
-    UNION ALL
-    SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated)
-    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-    UNION ALL
-    SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid)
-    FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = 'public'::regnamespace
-    UNION ALL
-    SELECT concat_ws(' ', 'function', oid::regprocedure, md5(prosrc)) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-    UNION ALL
-    SELECT concat_ws(' ', 'trigger', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
-    UNION ALL
-    SELECT concat_ws(' ', 'type', typname) FROM pg_type WHERE typnamespace = 'public'::regnamespace
-) AS everything`
-
-// Eventually waits until what is left to wait for, as rest says it, is nothing. The limit only ends a wait that
+// Eventually waits until rest, which says what is still missing, returns nothing. The limit only ends a wait that
 // would have no end: it is far above what a machine under load needs.
 func Eventually(t testing.TB, rest func() string) {
 	t.Helper()
@@ -171,7 +133,8 @@ func Clone(t testing.TB, address string) string {
 		t.Fatal(err)
 	}
 	quoted := pgx.Identifier{name}.Sanitize()
-	execOn(t.Context(), t, server.URL, "CREATE DATABASE "+quoted+" TEMPLATE "+pgx.Identifier{Name(t, address)}.Sanitize())
+	template := pgx.Identifier{Name(t, address)}.Sanitize()
+	execOn(t.Context(), t, server.URL, "CREATE DATABASE "+quoted+" TEMPLATE "+template)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()

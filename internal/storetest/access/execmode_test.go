@@ -12,7 +12,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// How pgx sends a query decides who says the types of its parameters: the server, or the Go values.
+// How pgx sends a query decides where the types of its parameters come from: the server, or the Go values.
 var execModes = map[string]pgx.QueryExecMode{
 	"cache_statement": pgx.QueryExecModeCacheStatement,
 	"cache_describe":  pgx.QueryExecModeCacheDescribe,
@@ -158,7 +158,8 @@ func edits(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	task := stale
 	task.UserID, task.Argument = -7, `{"it's": "new"}`
 	task, err := s.Update(t.Context(), task)
-	if row := storetest.StoredTask(t, b.Pool, stale.ID); err != nil || row != task || row.UserID != -7 || row.Argument != `{"it's": "new"}` {
+	if row := storetest.StoredTask(t, b.Pool, stale.ID); err != nil || row != task || row.UserID != -7 ||
+		row.Argument != `{"it's": "new"}` {
 		t.Errorf("updated %+v, %v, stored %+v", task, err, row)
 	}
 	task, err = s.SetStatus(t.Context(), task, taskstore.Failed)
@@ -191,7 +192,8 @@ func works(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	held := storetest.Claim(t, s, 5)
 	storetest.WantIDs(t, "claim", storetest.IDs(held), storetest.IDs(rows[:5])...)
 	n := storetest.NewTask(7)
-	batch, err := s.ClaimBy(t.Context(), taskstore.ByBatch(taskstore.Batch{IntegrationID: n.IntegrationID, ClientID: n.ClientID, TemplateID: n.TemplateID}), 1)
+	batch, err := s.ClaimBy(t.Context(),
+		taskstore.ByBatch(taskstore.Batch{IntegrationID: n.IntegrationID, ClientID: n.ClientID, TemplateID: n.TemplateID}), 1)
 	if err != nil || len(batch) != 1 || storetest.Input(batch[0]) != n {
 		t.Fatalf("ClaimBatch: %+v, %v", batch, err)
 	}
@@ -231,7 +233,7 @@ func works(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	}
 }
 
-// commits lets a transaction of the caller's see all its own work, and others nothing before its end.
+// commits checks that a caller's transaction sees all its own work, and others see nothing of it before its end.
 func commits(t *testing.T, b *storetest.Bundle, s *taskstore.Store, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, commit := range []bool{false, true} {
@@ -260,7 +262,8 @@ func commits(t *testing.T, b *storetest.Bundle, s *taskstore.Store, pool *pgxpoo
 		if commit == (err != nil) {
 			t.Fatal(err)
 		}
-		if n := storetest.One[int64](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); (n == 300) != commit || (n == 0) == commit {
+		if n := storetest.One[int64](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); (n == 300) != commit ||
+			(n == 0) == commit {
 			t.Errorf("commit %v: %d completed tasks are stored", commit, n)
 		}
 	}

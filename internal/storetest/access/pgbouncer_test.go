@@ -60,7 +60,8 @@ func TestPgBouncerWorkersShareConnections(t *testing.T) {
 		slices.Sort(worked)
 		rows := storetest.Stored(t, b.Pool)
 		storetest.WantIDs(t, "worked on in mode "+mode, worked, storetest.IDs(rows)...)
-		if n := storetest.One[int64](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != tasks || len(rows) != tasks {
+		if n := storetest.One[int64](t, b.Pool, `SELECT count(*) FROM tasks WHERE status = 2`); n != tasks ||
+			len(rows) != tasks {
 			t.Errorf("mode %s: %d of %d tasks are completed, want all %d", mode, n, len(rows), tasks)
 		}
 		pool.Close()

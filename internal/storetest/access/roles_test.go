@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/internal/migrate"
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 	"github.com/tasklane/tasks/internal/storetest"
 )
 
@@ -37,7 +38,8 @@ func setupRoles(t *testing.T) *roles {
 	}
 	r.apply(t)
 	for _, group := range []string{"tasks_service", "tasks_migrate", "tasks_read"} {
-		r.Exec(t, fmt.Sprintf("CREATE ROLE login_%[1]s LOGIN PASSWORD '%[2]s'; GRANT %[1]s TO login_%[1]s", group+r.suffix, r.suffix))
+		r.Exec(t, fmt.Sprintf("CREATE ROLE login_%[1]s LOGIN PASSWORD '%[2]s'; GRANT %[1]s TO login_%[1]s",
+			group+r.suffix, r.suffix))
 	}
 	migrator := "tasks_migrate" + r.suffix
 	r.Exec(t, fmt.Sprintf("ALTER ROLE login_%[1]s SET role = '%[1]s'", migrator))
@@ -164,10 +166,11 @@ func TestMigrationRoleTakesOverATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, AllowDataLoss: true, Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
+	if _, err := m.Down(t.Context(), migrate.DownOptions{To: 1, AllowDataLoss: true,
+		Confirm: storetest.One[string](t, r.Admin, `SELECT current_database()`)}); err != nil {
 		t.Fatal(err)
 	}
-	list, err := m.Up(t.Context(), 0)
+	list, err := m.Up(t.Context(), migrate.Newest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +190,7 @@ func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, look := range map[string]func(context.Context) ([]migrate.Migration, []migrate.Finding, error){
+	for name, look := range map[string]func(context.Context) ([]migrate.Migration, []catalog.Finding, error){
 		"status": m.Status, "verify": m.Verify,
 	} {
 		list, findings, err := look(t.Context())
@@ -196,14 +199,16 @@ func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
 		}
 	}
 	refused(t, r.poolAs(t, "tasks_read"),
-		"INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument) VALUES (1, 1, 1, 1, 1, '')",
+		"INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument) "+
+			"VALUES (1, 1, 1, 1, 1, '')",
 		"UPDATE tasks SET status = 0",
 		"DELETE FROM tasks",
 		"SELECT nextval('tasks_id_seq')",
 		"SELECT id FROM tasks FOR UPDATE",
 		"DELETE FROM goose_db_version",
 	)
-	if !storetest.One[bool](t, r.poolAs(t, "tasks_read"), `SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`) {
+	if !storetest.One[bool](t, r.poolAs(t, "tasks_read"),
+		`SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`) {
 		t.Error("it does not see what other users run")
 	}
 }

@@ -165,7 +165,8 @@ func TestArgumentAsJSON(t *testing.T) {
 	if err != nil || got.Project != want.Project || !slices.Equal(got.Tags, want.Tags) {
 		t.Errorf("decoded %+v, %v, want %+v", got, err, want)
 	}
-	if _, err := taskstore.DecodeArgument[int](task); err == nil || !strings.Contains(err.Error(), fmt.Sprint("task ", task.ID)) {
+	if _, err := taskstore.DecodeArgument[int](task); err == nil ||
+		!strings.Contains(err.Error(), fmt.Sprint("task ", task.ID)) {
 		t.Errorf("error %v does not name task %d", err, task.ID)
 	}
 }

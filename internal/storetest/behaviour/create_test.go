@@ -127,8 +127,7 @@ func checkCreated(t *testing.T, db storetest.Querier, ids []int64, ts []taskstor
 	}
 }
 
-// Callers at the same time each get their own row; the one that is refused, and the one that gives up,
-// take nobody with them.
+// Callers at the same time each get their own row. One that is refused and one that gives up do not affect the others.
 func TestCreateByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -146,7 +145,8 @@ func TestCreateByManyAtOnce(t *testing.T) {
 				refused, ctx := taskstore.NewTask{UserID: 13}, t.Context()
 				switch i % 4 {
 				case 1:
-					if _, err := b.Store.Create(ctx, refused); !errors.Is(err, taskstore.ErrInvalid) || storetest.SQLState(err) != "23514" {
+					if _, err := b.Store.Create(ctx, refused); !errors.Is(err, taskstore.ErrInvalid) ||
+						storetest.SQLState(err) != "23514" {
 						return fmt.Errorf("a refused task: %w", err)
 					}
 				case 2:

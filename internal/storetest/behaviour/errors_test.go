@@ -88,8 +88,7 @@ var leaseMethods = map[string]func(ctx context.Context, s *taskstore.Store, task
 	},
 }
 
-// checkCause holds err to what every error promises: the operation, the cause, and no kind that it is
-// not.
+// checkCause fails the test unless err names the operation, has the cause, and is of no other kind.
 func checkCause(t *testing.T, op string, err error, hasCause func(error) bool) {
 	t.Helper()
 	switch {
@@ -126,7 +125,8 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	conn := b.Connection(t)
 	conn.Close(t.Context())
 	connIsClosed := conn.Ping(t.Context())
-	tableless := taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
+	tableless := taskstore.New(b.Connect(t,
+		func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
 	broken := b.Begin(t, pgx.ReadCommitted)
 	if _, err := broken.Exec(t.Context(), `SELECT 1/0`); err == nil {
 		t.Fatal("division by zero succeeded")
@@ -145,7 +145,8 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 		checkCause(t, op, call(canceled, b.Store, lease), is(context.Canceled))
 		checkCause(t, op, call(late, b.Store, lease), is(context.DeadlineExceeded))
 		checkCause(t, op, call(ctx, taskstore.New(closed), lease), is(poolIsClosed))
-		checkCause(t, op, call(ctx, taskstore.New(conn), lease), func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
+		checkCause(t, op, call(ctx, taskstore.New(conn), lease),
+			func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
 		checkCause(t, op, call(ctx, tableless, lease), state("42P01"))
 		checkCause(t, op, call(ctx, b.Store.WithTx(broken), lease), state("25P02"))
 		checkCause(t, op, call(ctx, b.Store.WithTx(done), lease), is(pgx.ErrTxClosed))
@@ -155,7 +156,7 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	}
 }
 
-// A session that may only read: what writes says so, what reads works.
+// In a session that may only read, writes fail and say why, and reads work.
 func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -164,7 +165,8 @@ func TestReadOnlySession(t *testing.T) {
 	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))
-	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status", "read the backlog"}
+	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status",
+		"read the backlog"}
 	for op, call := range methods() {
 		err := call(t.Context(), s, task)
 		if !slices.Contains(reads, op) {
@@ -175,7 +177,8 @@ func TestReadOnlySession(t *testing.T) {
 	}
 }
 
-// A connection that dies under a call is an error with a cause, and the pool goes on with another one.
+// If a connection dies during a call, the call returns an error with the cause, and the pool goes on with another
+// connection.
 func TestTerminatedConnection(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

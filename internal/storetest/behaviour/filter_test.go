@@ -15,7 +15,7 @@ import (
 // Few values a column, so that every filter selects some rows and leaves some out; 9 occurs nowhere.
 var filterValues = []int64{1, 2, 3, 9}
 
-// A selection is a Filter and what it means, said again as simply as possible.
+// A selection is a Filter and a plain function that selects the same tasks.
 type selection struct {
 	name   string
 	filter taskstore.Filter
@@ -26,11 +26,14 @@ func selections() []selection {
 	all := []selection{{"anything", taskstore.Filter{}, func(taskstore.Task) bool { return true }}}
 	for _, v := range filterValues {
 		all = append(all,
-			selection{fmt.Sprint("integration ", v), taskstore.ByIntegration(v), func(t taskstore.Task) bool { return t.IntegrationID == v }},
+			selection{fmt.Sprint("integration ", v), taskstore.ByIntegration(v),
+				func(t taskstore.Task) bool { return t.IntegrationID == v }},
 			selection{fmt.Sprint("user ", v), taskstore.ByUser(v), func(t taskstore.Task) bool { return t.UserID == v }},
 			selection{fmt.Sprint("client ", v), taskstore.ByClient(v), func(t taskstore.Task) bool { return t.ClientID == v }},
-			selection{fmt.Sprint("account ", v), taskstore.ByAccount(v), func(t taskstore.Task) bool { return t.AccountID == v }},
-			selection{fmt.Sprint("template ", v), taskstore.ByTemplate(v), func(t taskstore.Task) bool { return t.TemplateID == v }},
+			selection{fmt.Sprint("account ", v), taskstore.ByAccount(v),
+				func(t taskstore.Task) bool { return t.AccountID == v }},
+			selection{fmt.Sprint("template ", v), taskstore.ByTemplate(v),
+				func(t taskstore.Task) bool { return t.TemplateID == v }},
 		)
 		for _, w := range filterValues {
 			b := taskstore.Batch{IntegrationID: v, ClientID: w, TemplateID: v%3 + 1}
@@ -56,8 +59,8 @@ func selections() []selection {
 	return all
 }
 
-// Each kind of filter, with and without a status, selects what it says: held to a model over random
-// rows, for List page by page, List from a random id on, All and Count.
+// Each kind of filter, with and without a status, selects what it says. List page by page, List from a random id on,
+// All and Count are compared with a model over random rows.
 func TestFiltersAgainstAModel(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -89,7 +92,8 @@ func TestFiltersAgainstAModel(t *testing.T) {
 			t.Errorf("%s: pages of %d have %d tasks that are not the %d of the model", s.name, limit, len(got), len(want))
 		}
 		before := 1 + random.Int64N(int64(len(rows)))
-		from, _ := slices.BinarySearchFunc(want, before, func(t taskstore.Task, before int64) int { return int(before - 1 - t.ID) })
+		from, _ := slices.BinarySearchFunc(want, before,
+			func(t taskstore.Task, before int64) int { return int(before - 1 - t.ID) })
 		got, err := b.Store.List(t.Context(), s.filter, taskstore.Page{Before: before, Limit: limit})
 		if want := want[from:min(len(want), from+limit)]; err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: before %d ids %v, %v, want %v", s.name, before, storetest.IDs(got), err, storetest.IDs(want))

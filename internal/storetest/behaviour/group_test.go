@@ -30,6 +30,21 @@ func queued(t *testing.T, b *storetest.Bundle, lock string) (free func()) {
 	}
 }
 
+// apart is how many calls at once go alone where there are connections for them. roomy returns a Store that has more.
+const apart = 16
+
+func roomy(t *testing.T, b *storetest.Bundle) *taskstore.Store {
+	t.Helper()
+	return taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 2 * apart }))
+}
+
+// waitForShared waits until a shared statement waits for a lock behind calls that went alone.
+func waitForShared(t *testing.T, b *storetest.Bundle) {
+	t.Helper()
+	b.WaitFor(t, `SELECT coalesce(bool_or(query LIKE '%CreateTasksShared%'), false) FROM pg_stat_activity
+		WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+}
+
 // Concurrent creates share statements, each caller gets its own task, and the one whose row a
 // constraint refuses gets the error that it would have had alone.
 func TestGroupCommitKeepsCallsApart(t *testing.T) {
@@ -43,6 +58,7 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 			b := storetest.Setup(t)
 			b.Exec(t, "ALTER TABLE tasks ADD CONSTRAINT no_bad CHECK (argument <> 'bad')")
 			const callers = 64
+			s := roomy(t, b)
 			created := make([]taskstore.Task, callers)
 			errs := make([]error, callers)
 			var wg sync.WaitGroup
@@ -53,10 +69,10 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 					if isBad(i) {
 						n.Argument = "bad"
 					}
-					created[i], errs[i] = b.Store.Create(t.Context(), n)
+					created[i], errs[i] = s.Create(t.Context(), n)
 				})
 			}
-			b.WaitForBlocked(t, 1)
+			waitForShared(t, b)
 			free()
 			wg.Wait()
 			for i := range callers {
@@ -79,13 +95,15 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 	}
 }
 
-// Whatever one caller's row makes the server give up, here a trigger's own error, is that caller's error alone.
+// An error that one caller's row causes in the server, here by a trigger, is that caller's error alone.
 func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	b.Exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN RAISE EXCEPTION 'not this one'; END $$`)
-	b.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
+	b.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON tasks "+
+		"FOR EACH ROW WHEN (NEW.argument = 'bad') EXECUTE FUNCTION refuse()")
+	s := roomy(t, b)
 	var wg sync.WaitGroup
 	free := queued(t, b, "LOCK TABLE tasks IN SHARE MODE")
 	for i := range 64 {
@@ -94,12 +112,12 @@ func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 			if i == 40 {
 				argument, want = "bad", "P0001"
 			}
-			if _, err := b.Store.Create(t.Context(), taskstore.NewTask{Argument: argument}); storetest.SQLState(err) != want {
+			if _, err := s.Create(t.Context(), taskstore.NewTask{Argument: argument}); storetest.SQLState(err) != want {
 				t.Errorf("caller %d got %v, want SQLSTATE %q", i, err, want)
 			}
 		})
 	}
-	b.WaitForBlocked(t, 1)
+	waitForShared(t, b)
 	free()
 	wg.Wait()
 	if good := storetest.One[int](t, b.Admin, "SELECT count(*) FROM tasks WHERE argument = 'good'"); good != 63 {
@@ -113,18 +131,18 @@ func TestGroupCommitGoesAroundWhatHangs(t *testing.T) {
 	b := storetest.Setup(t)
 	b.Exec(t, `CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`)
-	b.Exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
+	b.Exec(t, "CREATE TRIGGER gate BEFORE INSERT ON tasks "+
+		"FOR EACH ROW WHEN (NEW.argument = 'hangs') EXECUTE FUNCTION gate()")
 	free := queued(t, b, "SELECT pg_advisory_xact_lock(1)")
-	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 20 })
-	s := taskstore.New(pool)
+	s := roomy(t, b)
 	var hangs []<-chan error
-	for range 8 {
+	for range apart + 4 {
 		hangs = append(hangs, storetest.Start(func() error {
 			_, err := s.Create(t.Context(), taskstore.NewTask{Argument: "hangs"})
 			return err
 		}))
 	}
-	b.WaitForBlocked(t, 4)
+	b.WaitForBlocked(t, apart)
 	for range 3 {
 		if _, err := s.Create(t.Context(), storetest.NewTask(1)); err != nil {
 			t.Error(err)
@@ -138,25 +156,25 @@ func TestGroupCommitGoesAroundWhatHangs(t *testing.T) {
 	}
 }
 
-// A statement under way for several callers goes on when one of them gives up, and is cancelled when all have. Who gave
-// up does not know.
+// A statement under way for several callers goes on when one of them gives up, and is cancelled when all have. A
+// caller that gave up does not know whether it took effect.
 func TestGroupCommitCancelledInFlight(t *testing.T) {
 	t.Parallel()
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprintf("all=%v", all), func(t *testing.T) {
 			t.Parallel()
 			b := storetest.Setup(t)
-			s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 20 }))
+			s := roomy(t, b)
 			free := queued(t, b, "LOCK TABLE tasks IN SHARE MODE")
 			var wg sync.WaitGroup
-			for range 4 {
+			for range apart {
 				wg.Go(func() {
 					if _, err := s.Create(t.Context(), storetest.NewTask(0)); err != nil {
 						t.Error(err)
 					}
 				})
 			}
-			b.WaitForBlocked(t, 4)
+			b.WaitForBlocked(t, apart)
 			var errs [8]error
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -167,12 +185,11 @@ func TestGroupCommitCancelledInFlight(t *testing.T) {
 				}
 				wg.Go(func() { _, errs[i] = s.Create(mine, storetest.NewTask(i)) })
 			}
-			b.WaitFor(t, `SELECT count(*) > 4 AND bool_or(query LIKE '%CreateTasksShared%') FROM pg_stat_activity
-				WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+			waitForShared(t, b)
 			cancel()
 			if all {
-				b.WaitFor(t, `SELECT count(*) = 4 FROM pg_stat_activity
-					WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+				b.WaitFor(t, `SELECT count(*) = $1 FROM pg_stat_activity
+					WHERE datname = current_database() AND wait_event_type = 'Lock'`, apart)
 			}
 			free()
 			wg.Wait()

@@ -41,7 +41,7 @@ var rivals = map[string]func(t *testing.T, b *storetest.Bundle, task taskstore.T
 		}
 		return try()
 	},
-	"updates and commits while the other waits": func(t *testing.T, b *storetest.Bundle, task taskstore.Task, try func() error) error {
+	"updates, commits later": func(t *testing.T, b *storetest.Bundle, task taskstore.Task, try func() error) error {
 		tx := b.Begin(t, pgx.ReadCommitted)
 		if _, err := b.Store.WithTx(tx).SetStatus(t.Context(), task, taskstore.Processing); err != nil {
 			t.Fatal(err)

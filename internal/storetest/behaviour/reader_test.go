@@ -55,7 +55,8 @@ func TestListsOfAnUnmigratedTable(t *testing.T) {
 			check()
 
 			b.Exec(t, `UPDATE tasks SET account_id = NULL WHERE id = 1`)
-			if got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{}); err == nil || !strings.Contains(err.Error(), "NULL") {
+			if got, err := s.List(t.Context(), taskstore.Filter{}, taskstore.Page{}); err == nil ||
+				!strings.Contains(err.Error(), "NULL") {
 				t.Errorf("listed %+v, %v; want an error that names NULL", got, err)
 			}
 		})
@@ -97,7 +98,8 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 		list(s, f)
 	}
 	list(s, taskstore.Filter{})
-	rows, err := pool.Query(t.Context(), `SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%'`, pgx.QueryExecModeExec)
+	rows, err := pool.Query(t.Context(),
+		`SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%'`, pgx.QueryExecModeExec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 	}
 }
 
-// What a task costs in allocations is what one writes by hand with pgx, at most: a row costs one, its Argument.
+// A task costs at most as many allocations as code written by hand with pgx. A row costs one, its Argument.
 func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of the whole process
 	b := storetest.Setup(t)
 	b.CreateMany(t, 100)

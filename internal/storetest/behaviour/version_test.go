@@ -12,7 +12,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// Of two who change the same version one wins, and the row is the winner's.
+// Of two callers who change the same version one wins, and the row is as the winner wrote it.
 func TestTwoUpdatersOneWins(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -50,7 +50,7 @@ func TestTwoUpdatersOneWins(t *testing.T) {
 	}
 }
 
-// The second updater waits for the first one's transaction, and its end decides.
+// The second updater waits for the first one's transaction. How that ends decides what the second one finds.
 func TestSecondUpdaterWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
 	for name, change := range changes {
@@ -92,7 +92,7 @@ func TestSecondUpdaterWaitsForTheFirst(t *testing.T) {
 	}
 }
 
-// A conflict found in READ COMMITTED is no error of the server: the caller's transaction goes on.
+// A conflict in READ COMMITTED is not an error of the server: the caller's transaction goes on.
 func TestConflictLeavesAReadCommittedTransactionUsable(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -175,14 +175,14 @@ func TestVersionRisesUnder32Writers(t *testing.T) {
 	if n := len(slices.Compact(slices.Clone(versions))); n != writers32*changesPerWriter {
 		t.Errorf("%d changes made %d versions, want one each", writers32*changesPerWriter, n)
 	}
-	if row := storetest.StoredTask(t, b.Pool, task.ID); versions[0] <= task.UpdatedAt || row.UpdatedAt != versions[len(versions)-1] {
+	if row := storetest.StoredTask(t, b.Pool, task.ID); versions[0] <= task.UpdatedAt ||
+		row.UpdatedAt != versions[len(versions)-1] {
 		t.Errorf("versions went from %d to %d, the row from %d to %d",
 			versions[0], versions[len(versions)-1], task.UpdatedAt, row.UpdatedAt)
 	}
 }
 
-// A row that is ahead of the clock sees a clock that stands still: each change raises the version by
-// One millisecond.
+// A row that is ahead of the clock sees a clock that stands still: each change raises the version by one millisecond.
 func TestVersionRisesWhileTheClockStandsStill(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -196,7 +196,7 @@ func TestVersionRisesWhileTheClockStandsStill(t *testing.T) {
 	}
 }
 
-// Nor does it matter that changes share a transaction, and so its clock.
+// The same for changes in one transaction, which share its clock.
 func TestVersionRisesWithinATransaction(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

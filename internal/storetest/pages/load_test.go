@@ -37,7 +37,8 @@ func (b *table) finished(t *testing.T, n int) {
 func (b *table) fill(t *testing.T, n int, st taskstore.Status, at taskstore.Millis) {
 	t.Helper()
 	b.Exec(t, `
-		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		INSERT INTO tasks
+			(integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		SELECT $1, i % 5000, $2, i % 7000, $3, '{"n": 1}', $5, $6, $6
 		FROM generate_series(1, $4::integer) AS i`,
 		busy.IntegrationID, busy.ClientID, busy.TemplateID, n, int32(st), int64(at))

@@ -82,7 +82,8 @@ var auditRules = []struct{ rule, exceptions string }{
 			FROM audit WINDOW changes AS (PARTITION BY task ORDER BY seq)) AS change
 		WHERE (old_version, old_status) IS DISTINCT FROM (version, status)`},
 	{"nothing disappears", `
-		SELECT format('task %s', coalesce(task, id)) FROM tasks FULL JOIN (SELECT DISTINCT task FROM audit) AS seen ON task = id
+		SELECT format('task %s', coalesce(task, id))
+		FROM tasks FULL JOIN (SELECT DISTINCT task FROM audit) AS seen ON task = id
 		WHERE task IS NULL OR id IS NULL`},
 	{"the table holds what the last change left", `
 		SELECT format('task %s', id) FROM tasks JOIN LATERAL

@@ -23,8 +23,8 @@ func unexplained(problems []string) bool {
 	return false
 }
 
-// The race is no race if nobody can lose it: with workers that complete a task by its id, as job queues
-// often do, the same check finds that they overwrote each other.
+// The check finds a faulty worker. These complete a task by its id, as job queues often do, and so overwrite each
+// other.
 func TestRaceRejectsCompletionByID(t *testing.T) {
 	t.Parallel()
 	for round := range uint64(20) {
@@ -49,7 +49,8 @@ func TestRaceRejectsALateWorker(t *testing.T) {
 			r := newRace(t)
 			store := taskstore.New(r.pool("store", 1))
 			end := ends(r)
-			late, next := worker{actor: r.actor(1), store: store, most: 1, end: end}, worker{actor: r.actor(1), store: store, most: 1, end: end}
+			late, next := worker{actor: r.actor(1), store: store, most: 1, end: end},
+				worker{actor: r.actor(1), store: store, most: 1, end: end}
 			if _, err := store.Create(t.Context(), taskstore.NewTask{IntegrationID: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +87,8 @@ func TestRaceRejectsAClaimInTwoSteps(t *testing.T) {
 }
 
 func claimByID(ctx context.Context, pool *pgxpool.Pool, c *call, id int64) error {
-	rows, err := pool.Query(ctx, `UPDATE tasks SET status = 1, updated_at = updated_at + 1 WHERE id = $1 RETURNING updated_at`, id)
+	rows, err := pool.Query(ctx,
+		`UPDATE tasks SET status = 1, updated_at = updated_at + 1 WHERE id = $1 RETURNING updated_at`, id)
 	if err != nil {
 		return err
 	}

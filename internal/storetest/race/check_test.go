@@ -9,8 +9,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// histories returns the history of each task, and what in the calls or in the audit has no explanation
-// even before a model is asked.
+// histories returns the history of each task, and the problems that show in the calls and the audit without the model.
 func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 	var problems []string
 	tasks := map[int64]timeline{}
@@ -35,7 +34,8 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 				}
 				by := replaced[[2]int64{task, int64(s.version)}]
 				if s.kind == stepEnd && s.outcome == tookPlace && (by.oldStatus != taskstore.Processing || by.newStatus != s.to) {
-					problems = append(problems, fmt.Sprintf("task %d was ended on version %d, which the table does not show: %+v", task, s.version, by))
+					problems = append(problems, fmt.Sprintf("task %d was ended on version %d, which the table does not show: %+v",
+						task, s.version, by))
 				}
 			}
 		}
@@ -45,7 +45,8 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 		problem, h := "", tasks[change.task]
 		switch {
 		case change.program != "store":
-		case change.oldStatus == taskstore.Pending && change.newStatus == taskstore.Processing && (c == nil || c.kind != stepClaim):
+		case change.oldStatus == taskstore.Pending && change.newStatus == taskstore.Processing &&
+			(c == nil || c.kind != stepClaim):
 			problem = "was claimed by no claim"
 		case c == nil:
 		case c.kind == stepClaim && !told[[2]int64{change.task, int64(change.newVersion)}]:
@@ -69,7 +70,7 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 	return tasks, problems
 }
 
-// problems returns all that is wrong with the race, once nobody runs any more.
+// problems returns all that is wrong with the race. It is called when all actors have stopped.
 func (r *race) problems() []string {
 	r.t.Helper()
 	end := time.Since(r.began).Nanoseconds()
@@ -81,7 +82,8 @@ func (r *race) problems() []string {
 		h.add(len(r.actors), step{kind: stepRead, to: row.Status, got: row.UpdatedAt, outcome: tookPlace}, end, end)
 		if !h.explained(r.t) {
 			of := slices.DeleteFunc(slices.Clone(changes), func(c audited) bool { return c.task != row.ID })
-			problems = append(problems, fmt.Sprintf("no order of its calls explains task %d:\n%v\nThe table saw:\n%+v", row.ID, h, of))
+			problems = append(problems, fmt.Sprintf("no order of its calls explains task %d:\n%v\nThe table saw:\n%+v",
+				row.ID, h, of))
 		}
 	}
 	return problems

@@ -19,7 +19,8 @@ func TestCitusFileSaysWhatIsMissing(t *testing.T) {
 	}
 	_, err := b.Pool.Exec(t.Context(), storetest.File(t, "schema/citus.sql"))
 	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "the extension citus is not installed") || refusal.Hint == "" {
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "the extension citus is not installed") ||
+		refusal.Hint == "" {
 		t.Errorf("error is %v", err)
 	}
 }

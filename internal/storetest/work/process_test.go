@@ -39,7 +39,7 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 		t.Errorf("stored %+v, want %+v", row, want)
 	}
 
-	// The task that is handed over twice is finished once.
+	// A task that is handed over twice is finished once.
 	out, err := child(t, b, handed)
 	if err == nil || !strings.Contains(out, "conflict") {
 		t.Errorf("the second worker said %v, not that there is a conflict:\n%s", err, out)
@@ -53,7 +53,8 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 func child(t *testing.T, b *storetest.Bundle, stdin []byte) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLeaseCrossesAProcessBoundary$", "-test.count=1")
-	cmd.Env = append(os.Environ(), childDatabase+"="+b.URL, "TASKSTORE_TEST_DATABASE_URL="+b.URL, "TASKSTORE_TEST_POSTGRES=url")
+	cmd.Env = append(os.Environ(), childDatabase+"="+b.URL, "TASKSTORE_TEST_DATABASE_URL="+b.URL,
+		"TASKSTORE_TEST_POSTGRES=url")
 	cmd.Stdin = bytes.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

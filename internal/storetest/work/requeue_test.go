@@ -157,7 +157,8 @@ func TestRequeuersBesideEachOther(t *testing.T) {
 	if n := len(slices.Compact(slices.Clone(all))); n != len(all) {
 		t.Errorf("%d tasks came back %d times", n, len(all))
 	}
-	storetest.WantIDs(t, "pending", storetest.One[[]int64](t, b.Pool, `SELECT array_agg(id ORDER BY id) FROM tasks WHERE status = 0`), all...)
+	storetest.WantIDs(t, "pending",
+		storetest.One[[]int64](t, b.Pool, `SELECT array_agg(id ORDER BY id) FROM tasks WHERE status = 0`), all...)
 }
 
 func TestRetry(t *testing.T) {
@@ -166,7 +167,8 @@ func TestRetry(t *testing.T) {
 	failed := []taskstore.Task{b.In(t, taskstore.Failed), b.In(t, taskstore.Failed), b.In(t, taskstore.Failed)}
 	others := []taskstore.Task{b.In(t, taskstore.Pending), b.In(t, taskstore.Processing), b.In(t, taskstore.Completed)}
 	want := storetest.Stored(t, b.Pool)
-	n, err := b.Store.Retry(t.Context(), append(append(storetest.IDs(others), failed[1].ID, failed[0].ID, failed[1].ID), -1, 1_000_000)...)
+	n, err := b.Store.Retry(t.Context(),
+		append(append(storetest.IDs(others), failed[1].ID, failed[0].ID, failed[1].ID), -1, 1_000_000)...)
 	if n != 2 || err != nil {
 		t.Errorf("retried %d, %v; want 2", n, err)
 	}

@@ -13,7 +13,9 @@ import (
 
 // workWrites are the methods of workers that write, each of which changes two rows, given two leases and
 // two failed tasks.
-var workWrites = map[string]func(ctx context.Context, s *taskstore.Store, leases []taskstore.Task, failed []int64) (int, error){
+var workWrites = map[string]func(
+	ctx context.Context, s *taskstore.Store, leases []taskstore.Task, failed []int64,
+) (int, error){
 	"claim": func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task, _ []int64) (int, error) {
 		ts, err := s.Claim(ctx, 2)
 		return len(ts), err
@@ -81,7 +83,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 	}
 }
 
-// A worker whose batch meets another's transaction the other way round is the one that waits again.
+// A worker and another transaction lock two rows in opposite orders. The worker's statement is sent again.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -94,7 +96,8 @@ func TestDeadlockIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := other.Exec(t.Context(), `SET LOCAL ROLE NONE; SET LOCAL deadlock_timeout = '1h'`); err != nil { // the victim is the worker
+	// The victim is the worker.
+	if _, err := other.Exec(t.Context(), `SET LOCAL ROLE NONE; SET LOCAL deadlock_timeout = '1h'`); err != nil {
 		t.Fatal(err)
 	}
 	touch(tasks[1].ID)

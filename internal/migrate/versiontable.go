@@ -1,0 +1,131 @@
+package migrate
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+
+	"github.com/pressly/goose/v3/database"
+)
+
+// versionTableName is goose's default, so that plain goose finds the same history.
+const versionTableName = "goose_db_version"
+
+// versionTable keeps the history in goose's own table, with the hash of each file that was applied beside
+// its version. Plain goose goes on working with the table.
+type versionTable struct {
+	database.Store
+	run *run
+}
+
+func newVersionTable(r *run) (*versionTable, error) {
+	plain, err := database.NewStore(database.DialectPostgres, versionTableName)
+	return &versionTable{Store: plain, run: r}, err
+}
+
+// TableExists keeps the Provider from creating the table, which prepare does.
+func (t *versionTable) TableExists(context.Context, database.DBTxConn) (bool, error) {
+	return true, nil
+}
+
+// GetMigration reads one version. A plan may ask before there is a table.
+func (t *versionTable) GetMigration(
+	ctx context.Context, db database.DBTxConn, version int64,
+) (*database.GetMigrationResult, error) {
+	if exists, err := t.exists(ctx, db); err != nil || !exists {
+		return nil, cmp.Or(err, database.ErrVersionNotFound)
+	}
+	return t.Store.GetMigration(ctx, db, version)
+}
+
+// Insert records the migration in hand with its hash.
+func (t *versionTable) Insert(ctx context.Context, db database.DBTxConn, req database.InsertRequest) error {
+	_, err := db.ExecContext(asBookkeeping(ctx),
+		`INSERT INTO goose_db_version (version_id, is_applied, sha256) VALUES ($1, $2, $3)`,
+		req.Version, true, t.run.file.sha256)
+	return err
+}
+
+// Delete takes a migration out of the history.
+func (t *versionTable) Delete(ctx context.Context, db database.DBTxConn, version int64) error {
+	return t.Store.Delete(asBookkeeping(ctx), db, version)
+}
+
+func (t *versionTable) exists(ctx context.Context, db database.DBTxConn) (exists bool, err error) {
+	err = db.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTableName).Scan(&exists)
+	return exists, err
+}
+
+// prepare creates the table, or gives one that plain goose made the column for the hashes.
+func (t *versionTable) prepare(ctx context.Context, db *sql.DB) error {
+	var ready bool
+	const hasColumn = `SELECT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'sha256' AND NOT attisdropped)`
+	if err := db.QueryRowContext(ctx, hasColumn, versionTableName).Scan(&ready); err != nil || ready {
+		return err
+	}
+	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
+		if err := t.create(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `ALTER TABLE goose_db_version ADD COLUMN IF NOT EXISTS sha256 text`)
+		return err
+	})
+}
+
+// create creates the table as goose does, if there is none.
+func (t *versionTable) create(ctx context.Context, tx *sql.Tx) error {
+	exists, err := t.exists(ctx, tx)
+	if err != nil || exists {
+		return err
+	}
+	if err := t.CreateVersionTable(ctx, tx); err != nil {
+		return err
+	}
+	return t.Store.Insert(ctx, tx, database.InsertRequest{Version: 0})
+}
+
+// adopt records a migration as applied, without a hash: its file was not run.
+func (t *versionTable) adopt(ctx context.Context, db *sql.DB, version int64) error {
+	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
+		if err := t.create(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+INSERT INTO goose_db_version (version_id, is_applied)
+SELECT $1, true WHERE NOT EXISTS (SELECT FROM goose_db_version WHERE version_id > 0)`, version)
+		return err
+	})
+}
+
+// dropIfUnused removes the table if nothing is recorded in it, so that the database is as it was before
+// the first run.
+func (t *versionTable) dropIfUnused(ctx context.Context, db *sql.DB) error {
+	exists, err := t.exists(ctx, db)
+	if err != nil || !exists {
+		return err
+	}
+	var used bool
+	const anyVersion = `SELECT EXISTS (SELECT FROM goose_db_version WHERE version_id > 0)`
+	if err := db.QueryRowContext(ctx, anyVersion).Scan(&used); err != nil || used {
+		return err
+	}
+	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DROP TABLE goose_db_version`)
+		return err
+	})
+}
+
+// inTx changes the table in a transaction of its own.
+func (t *versionTable) inTx(ctx context.Context, db *sql.DB, do func(context.Context, *sql.Tx) error) error {
+	ctx = asBookkeeping(ctx)
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := do(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
