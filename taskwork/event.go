@@ -40,7 +40,7 @@ type Event struct {
 	Unsure bool
 }
 
-// tell tells an event to whoever wants to know.
+// tell tells an event to whoever wants to know. What is logged never has an argument.
 func (o *owner) tell(e Event) {
 	if e.Task.ID != 0 {
 		e.N = 1
@@ -48,42 +48,32 @@ func (o *owner) tell(e Event) {
 	if o.cfg.Observe != nil {
 		o.cfg.Observe(e)
 	}
-	if level := e.level(); o.cfg.Log.Enabled(o.calls, level) {
-		o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), e.attrs()...)
-	}
-}
-
-func (e Event) level() slog.Level {
+	level := slog.LevelDebug
 	switch e.Kind {
 	case Failed, Lost, Delayed, Away:
-		return slog.LevelWarn
-	case Back:
-		return slog.LevelInfo
-	case Retried, Requeued:
-		if e.N > 0 {
-			return slog.LevelInfo
-		}
+		level = slog.LevelWarn
+	case Retried, Requeued, Back:
+		level = slog.LevelInfo
 	}
-	return slog.LevelDebug
-}
-
-// attrs are what is logged: never an argument.
-func (e Event) attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.Int("tasks", e.N)}
+	if !o.cfg.Log.Enabled(o.calls, level) {
+		return
+	}
+	attrs := []slog.Attr{slog.Int("tasks", e.N), slog.Duration("took", e.Took)}
 	if e.Task.ID != 0 {
-		attrs = []slog.Attr{slog.Int64("task", e.Task.ID), slog.Int64("template", e.Task.TemplateID)}
-	}
-	if e.Took > 0 {
-		attrs = append(attrs, slog.Duration("took", e.Took))
+		attrs = append(attrs, slog.Int64("task", e.Task.ID), slog.Int64("template", e.Task.TemplateID))
 	}
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", e.Err.Error()))
-	}
-	if e.RetryIn > 0 {
-		attrs = append(attrs, slog.Duration("retry_in", e.RetryIn))
+		attrs = append(attrs, slog.String("error", e.Err.Error()), slog.Duration("retry_in", e.RetryIn))
 	}
 	if e.Unsure {
 		attrs = append(attrs, slog.Bool("unsure", true))
 	}
-	return attrs
+	o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
+}
+
+// tellSome tells an event about n tasks, if there are any.
+func (o *owner) tellSome(k Kind, n int) {
+	if n > 0 {
+		o.tell(Event{Kind: k, N: n})
+	}
 }

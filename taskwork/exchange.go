@@ -12,16 +12,12 @@ import (
 
 // trip is one exchange with the database: the ends of leases go there, and tasks come back.
 type trip struct {
-	leases []*lease
-	alone  bool // it carries one lease whose end failed together with others
-	want   int  // tasks
-	turn   int  // the queue of From to begin with
+	leases []held
+	want   int // tasks
+	turn   int // the queue of From to begin with
 	began  time.Time
 	rung   bool // tasks came by this process meanwhile
-}
 
-// answer is what comes of a trip.
-type answer struct {
 	ended bool    // the leases are ended, but for those lost
 	lost  []int64 // somebody else had changed these tasks
 	tasks []taskstore.Task
@@ -29,85 +25,34 @@ type answer struct {
 }
 
 // One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is locked or
-// the server is slow, others go beside it.
+// the server is slow, others go beside it; at most half of them carry a lease that goes alone.
 const (
-	maxTrips  = 3 // beside those alone
-	maxAlone  = 2
+	maxTrips  = 4
 	longTrip  = 250 * time.Millisecond
 	maxEnding = 1000 // leases of a trip
 )
 
-// exchange begins trips if there is something to send or to ask for, and returns when to look again.
+// exchange begins a trip if there is something to send or to ask for, and returns when to look again.
 func (o *owner) exchange(now time.Time) time.Time {
-	if now.Before(o.resumeAt) {
-		return o.resumeAt
-	}
-	var shared, alone int
-	var last time.Time
-	for _, t := range o.trips {
-		if t.alone {
-			alone++
-		} else {
-			shared, last = shared+1, t.began
-		}
-	}
-	for ; alone < maxAlone; alone++ {
-		leases := o.ready(true, 1)
-		if len(leases) == 0 {
-			break
-		}
-		o.depart(&trip{leases: leases, alone: true, began: now})
-	}
-	switch due := last.Add(longTrip); {
-	case shared == maxTrips:
+	due := o.resumeAt
+	switch n := len(o.trips); {
+	case n == maxTrips:
 		return time.Time{}
-	case shared > 0 && now.Before(due):
+	case n > 0:
+		due = latest(due, o.trips[n-1].began.Add(longTrip))
+	}
+	if now.Before(due) {
 		return due
 	}
-	leases, free := o.ready(false, maxEnding), o.free()
+	t := &trip{leases: o.ready(), want: o.free(), turn: o.turn, began: now}
 	switch {
-	case len(leases) > 0:
-	case free == 0:
+	case len(t.leases) > 0 && t.leases[0].alone:
+		t.want = 0
+	case len(t.leases) > 0:
+	case t.want == 0:
 		return time.Time{}
 	case now.Before(o.pollAt):
 		return o.pollAt
-	}
-	o.depart(&trip{leases: leases, want: free, turn: o.turn, began: now})
-	return now.Add(longTrip)
-}
-
-// free is how many handlers could begin now.
-func (o *owner) free() int {
-	if o.stopping() {
-		return 0
-	}
-	free := o.cfg.Workers - o.running
-	for _, t := range o.trips {
-		free -= t.want
-	}
-	return max(free, 0)
-}
-
-// ready takes up to n leases from those that wait for their end to be recorded.
-func (o *owner) ready(alone bool, n int) []*lease {
-	var ready []*lease
-	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
-		if l.gone {
-			return true
-		}
-		if len(ready) == n || l.alone != alone || l.with != withOwner || l.doubt != 0 {
-			return false
-		}
-		ready = append(ready, l)
-		return true
-	})
-	return ready
-}
-
-// depart begins a trip.
-func (o *owner) depart(t *trip) {
-	for _, l := range t.leases {
-		l.with = withExchange
 	}
 	if t.want > 0 {
 		o.turn++
@@ -115,50 +60,83 @@ func (o *owner) depart(t *trip) {
 	}
 	o.trips = append(o.trips, t)
 	o.call(o.patience(), func(ctx context.Context) func() {
-		a := o.travel(ctx, t)
-		return func() { o.arrive(t, a) }
+		o.travel(ctx, t)
+		return func() { o.arrive(t) }
 	})
+	return now.Add(longTrip)
 }
 
-// travel is a trip's call of the database.
-func (o *owner) travel(ctx context.Context, t *trip) (a answer) {
+// free is how many handlers could begin now.
+func (o *owner) free() int {
+	free := o.cfg.Workers - o.running
+	for _, t := range o.trips {
+		free -= t.want
+	}
+	if o.stopping {
+		free = 0
+	}
+	return max(free, 0)
+}
+
+// ready takes leases whose end waits to be recorded: those that can go together, or one that goes alone.
+func (o *owner) ready() (ready []held) {
+	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
+		switch {
+		case l.gone:
+			return true
+		case len(ready) == maxEnding, len(ready) > 0 && (l.alone || ready[0].alone), l.alone && len(o.trips) >= maxTrips/2:
+			return false
+		}
+		h, ok := l.take()
+		if ok {
+			ready = append(ready, h)
+		}
+		return ok
+	})
+	return ready
+}
+
+// travel is a trip's calls of the database.
+func (o *owner) travel(ctx context.Context, t *trip) {
 	ended, err := o.endsOf(ctx, t.leases)
 	if err != nil {
-		return answer{err: err}
+		t.err = err
+		return
 	}
 	from, n := o.cfg.From, t.want
 	if o.cfg.Fair {
 		n = 0 // an exchange does not take integrations in turn
 	}
-	conflict := new(taskstore.ConflictError)
-	a.tasks, err = o.store.Exchange(ctx, ended, from[t.turn%len(from)], n)
-	if err != nil && !errors.As(err, &conflict) {
-		return answer{err: err}
+	t.tasks, err = o.store.Exchange(ctx, ended, from[t.turn%len(from)], n)
+	if t.lost, t.err = lostIn(err); t.err != nil {
+		return
 	}
-	a.ended, a.lost = true, conflict.IDs
+	t.ended = true
 	if o.cfg.Fair && t.want > 0 {
-		a.tasks, a.err = o.store.ClaimFair(ctx, t.want)
-		return a
+		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
 	}
-	for i := 1; i < len(from) && len(a.tasks) < t.want && a.err == nil; i++ {
+	for i := 1; i < len(from) && len(t.tasks) < t.want && t.err == nil; i++ {
 		var more []taskstore.Task
-		more, a.err = o.store.Exchange(ctx, taskstore.Ended{}, from[(t.turn+i)%len(from)], t.want-len(a.tasks))
-		a.tasks = append(a.tasks, more...)
+		more, t.err = o.store.Exchange(ctx, taskstore.Ended{}, from[(t.turn+i)%len(from)], t.want-len(t.tasks))
+		t.tasks = append(t.tasks, more...)
 	}
-	return a
 }
 
-// endsOf returns how the leases end. For a task that failed it asks first how often it did before.
-func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended, err error) {
+// endsOf returns how leases end. For tasks that failed it asks how often they did before.
+func (o *owner) endsOf(ctx context.Context, leases []held) (e taskstore.Ended, err error) {
 	var failed []int64
-	for _, l := range leases {
-		switch l.outcome.kind {
+	for i := range leases {
+		h := &leases[i]
+		if err := o.store.settle(ctx, h); err != nil {
+			return e, err
+		}
+		switch h.kind {
 		case Completed:
-			e.Completed = append(e.Completed, l.task)
+			e.Completed = append(e.Completed, h.present())
 		case Released:
-			e.Released = append(e.Released, l.task)
+			e.Released = append(e.Released, h.present())
 		case Failed:
-			failed = append(failed, l.task.ID)
+			failed = append(failed, h.task.ID)
 		}
 	}
 	if len(failed) == 0 {
@@ -168,81 +146,68 @@ func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended,
 	if err != nil {
 		return e, err
 	}
-	for _, l := range leases {
-		f := &l.outcome
-		if f.kind != Failed {
+	for i := range leases {
+		h := &leases[i]
+		if h.kind != Failed {
 			continue
 		}
-		if !f.decided && !isPermanent(f.err) {
-			if in, again := o.cfg.Retry(before[l.task.ID].Count+1, f.err); again {
-				f.retryIn = max(in, time.Millisecond)
+		if !h.decided && !isPermanent(h.err) {
+			if in, again := o.cfg.Retry(before[h.task.ID].Count+1, h.err); again {
+				h.retryIn = max(in, time.Millisecond)
 			}
 		}
-		f.decided = true
-		e.Failed = append(e.Failed, taskstore.Failure{Task: l.task, Reason: f.err.Error(), RetryIn: f.retryIn})
+		h.decided = true
+		e.Failed = append(e.Failed, taskstore.Failure{Task: h.present(), Reason: h.err.Error(), RetryIn: h.retryIn})
 	}
 	return e, nil
 }
 
 // arrive ends a trip.
-func (o *owner) arrive(t *trip, a answer) {
-	now := time.Now()
+func (o *owner) arrive(t *trip) {
 	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
-	waited := len(t.leases) > 0 && errors.Is(a.err, context.DeadlineExceeded) // for one locked row, most likely
-	refused := !a.ended && len(t.leases) > 0 && isRefusal(a.err)
-	for _, l := range t.leases {
-		l.with = withOwner
+	waited := len(t.leases) > 0 && errors.Is(t.err, context.DeadlineExceeded) // for a locked row, most likely
+	refused := len(t.leases) > 0 && !t.ended && isRefusal(t.err)
+	for _, h := range t.leases {
+		l := h.lease
+		l.outcome = h.outcome
 		switch {
-		case a.ended && slices.Contains(a.lost, l.task.ID):
+		case l.gone:
+		case slices.Contains(t.lost, l.task.ID):
 			o.lose(l, nil)
-		case a.ended:
+		case t.ended:
 			o.drop(l)
 			o.tellEnd(l, false)
-		case o.leases[l.task.ID] != l: // somebody put it back, and we have claimed it anew
-			o.lose(l, nil)
+		case l.alone && refused && h.kind != Completed: // it comes back when it has been silent for long enough
+			o.lose(l, t.err)
 		default:
-			l.unsure = l.unsure || errors.Is(a.err, taskstore.ErrUncertain)
-			switch {
-			case t.alone && refused:
-				o.refuse(l, a.err)
-			case t.alone && waited:
-				o.tell(Event{Kind: Delayed, Task: l.task, Err: a.err})
+			if l.alone && refused {
+				h.outcome = outcome{kind: Failed, took: h.took, err: fmt.Errorf("the task's completion was refused: %w", t.err)}
 			}
+			if l.alone && waited {
+				o.tell(Event{Kind: Delayed, Task: l.task, Err: t.err})
+			}
+			l.unsure = l.unsure || errors.Is(t.err, taskstore.ErrUncertain)
 			l.alone = l.alone || refused || waited
-			o.ended = append(o.ended, l)
+			l.version <- h.version
+			o.end(l, h.outcome)
 		}
-		o.lend(l)
 	}
+	now := time.Now()
 	if t.want > 0 {
-		o.tell(Event{Kind: Claimed, N: len(a.tasks), Took: now.Sub(t.began), Err: a.err})
+		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
 	}
-	for _, task := range a.tasks {
+	for _, task := range t.tasks {
 		o.start(task, t.began)
 		o.lastHit = now
 	}
 	switch {
 	case t.want == 0:
-	case len(a.tasks) == t.want || t.rung:
+	case len(t.tasks) == t.want || t.rung:
 		o.pollAt = now
 	default:
 		o.pollAt = now.Add(jitter(min(max(now.Sub(o.lastHit)/16, minPoll), o.cfg.Poll)))
 	}
-	switch {
-	case isMisuse(a.err):
-		o.misuse = a.err
-	case refused:
-		o.heard(nil)
-	case !waited:
-		o.heard(a.err)
+	if !waited && !refused {
+		o.heard(t.err)
 	}
-}
-
-// refuse deals with a lease whose end the server refuses. A completion becomes a failure; what else is refused comes
-// back when it has been silent for long enough.
-func (o *owner) refuse(l *lease, err error) {
-	if l.outcome.kind != Completed {
-		o.lose(l, err)
-		return
-	}
-	l.outcome = outcome{kind: Failed, err: fmt.Errorf("the handler succeeded, and the task's completion was refused: %w", err)}
 }

@@ -10,16 +10,17 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// start begins to work on a task that was claimed at about that time.
+// start begins to work on a task that came by a call which began at that time.
 func (o *owner) start(t taskstore.Task, claimed time.Time) {
-	if old := o.leases[t.ID]; old != nil && old.with != withExchange { // else the exchange will tell
-		o.lose(old, nil) // it was put back and claimed anew
+	if old := o.leases[t.ID]; old != nil {
+		o.lose(old, nil) // it was put back, and claimed anew
 	}
-	l := &lease{task: t, renewed: claimed}
+	l := &lease{task: t, version: make(chan version, 1), cancel: func(error) {}}
+	l.version <- version{at: t.UpdatedAt, renewed: claimed}
 	o.leases[t.ID] = l
-	if o.stopping() { // it came while ctx ended
-		l.cancel, l.returned, l.outcome = func(error) {}, true, outcome{kind: Released}
-		o.ended = append(o.ended, l)
+	if o.stopping {
+		l.returned = true
+		o.end(l, outcome{kind: Released})
 		return
 	}
 	var ctx context.Context
@@ -27,8 +28,7 @@ func (o *owner) start(t taskstore.Task, claimed time.Time) {
 	o.running++
 	o.tell(Event{Kind: Started, Task: t})
 	go func() {
-		began := time.Now()
-		err := errGoexit
+		began, err := time.Now(), errGoexit
 		defer func() { // also when the handler ends its goroutine
 			took := time.Since(began)
 			o.do(func() { o.returns(l, err, took) })
@@ -54,28 +54,37 @@ func call(ctx context.Context, timeout time.Duration, h Handler, t taskstore.Tas
 	return h(ctx, t)
 }
 
-// returns notes that the handler of l has returned, and what is to become of its task.
+// returns notes that the handler of l has returned.
 func (o *owner) returns(l *lease, err error, took time.Duration) {
 	o.running--
 	l.cancel(nil)
-	l.returned, l.took = true, took
-	if l.outcome.kind == "" { // else Run has released it already
-		l.outcome = outcome{kind: Failed, err: err}
-		switch {
-		case err == nil:
-			l.outcome.kind = Completed
-		case context.Cause(o.handlers) != nil: // it gave up since Run stops
-			l.outcome.kind = Released
-		}
-		if !(l.inTx && err == nil) {
-			o.ended = append(o.ended, l)
-		}
+	l.returned = true
+	if l.outcome.kind != "" { // Run did not wait for it
+		return
+	}
+	end := outcome{kind: Failed, err: err, took: took}
+	switch {
+	case err == nil:
+		end.kind = Completed
+	case o.handlers.Err() != nil: // it gave up since Run stops
+		end.kind = Released
 	}
 	switch {
 	case l.gone && l.inTx:
+		l.outcome = end
 		o.tellEnd(l, err != nil)
+	case l.gone:
 	case l.inTx && err == nil:
+		l.outcome = end
 		o.drop(l)
 		o.tellEnd(l, false)
+	default:
+		o.end(l, end)
 	}
+}
+
+// end has the next exchange end l.
+func (o *owner) end(l *lease, end outcome) {
+	l.outcome = end
+	o.ended = append(o.ended, l)
 }

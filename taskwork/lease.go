@@ -13,58 +13,67 @@ import (
 
 // lease is a task that was claimed, until its end is recorded or the lease is lost.
 //
-// The task's version is a token that each write moves, so one party at a time may present it:
+// Each write moves the task's version, so only one party at a time may present it. It therefore is a thing that one party
+// has: it lies in the lease, and is taken out by
 //
-//	owner     -- time for a heartbeat ----------> heartbeat -- answer: renewed, lost, or in doubt --> owner
-//	owner     -- the handler calls Complete ----> handler   -- answer of the statement -------------> owner
-//	owner     -- the handler has returned ------> exchange  -- ended or lost -----------------------> gone
-//	                                                        -- an error: to be repeated ------------> owner
+//   - a heartbeat, when it has a connection. It puts it back, renewed or, where its answer was lost, in doubt;
+//   - a call of [Complete] by the handler, which waits for it, and puts it back when the statement has been answered.
+//     Until the transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it;
+//   - an exchange, when the handler has returned. It puts it back if the end is to be sent once more.
 //
-// A call of Complete waits while the version is with a heartbeat, whose statement is under way then; it never waits
-// for a connection. A lease in doubt goes to no exchange before a heartbeat has found out.
-//
-// What is not said otherwise is touched by the owner's goroutine alone.
+// All else is the owner's.
 type lease struct {
-	task    taskstore.Task   // at its version; touched by whom it is with
-	doubt   taskstore.Millis // the version that it has instead, if a heartbeat without answer was done; 0: none
-	renewed time.Time        // when the call began that gave it its version
-	with    party
+	task    taskstore.Task // as claimed
+	version chan version   // holds one
+	cancel  context.CancelCauseFunc
 
-	cancel   context.CancelCauseFunc // of the handler's context
-	waiting  []chan loan             // calls of Complete
-	inTx     bool                    // completed in a transaction of which the owner does not know what became
-	returned bool                    // the handler has
-	gone     bool                    // ended or lost; the handler may not have returned yet
+	inTx     bool // completed in a transaction of which the owner does not know what became
+	returned bool // the handler has
+	gone     bool // ended or lost; the handler may not have returned yet
 
-	// Once there is an outcome, the lease is to be ended by it.
-	outcome outcome
-	took    time.Duration
-	unsure  bool // its end was sent, and the answer was lost
-	alone   bool // its end goes alone, since a call with others failed that may have failed for one of them
+	outcome outcome // how the lease is to be ended
+	unsure  bool    // its end was sent, and the answer was lost
+	alone   bool    // its end goes alone: with others it failed, maybe for one of them
 }
 
-type party int
+// version is what the database has to be shown of a task.
+type version struct {
+	at      taskstore.Millis
+	doubt   taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
+	renewed time.Time        // when the call began that made it
+}
 
-const (
-	withOwner party = iota
-	withHeartbeat
-	withHandler
-	withExchange
-)
+// held is a lease of which somebody has the version.
+type held struct {
+	*lease
+	version
+	outcome // as far as whoever has it needs to know it
+}
 
 // outcome is what becomes of a task.
 type outcome struct {
-	kind    Kind  // Completed, Failed or Released; "": not known yet
-	err     error // of Failed
-	decided bool  // retryIn has been asked for
+	kind    Kind // Completed, Failed or Released; "": not known yet
+	err     error
+	took    time.Duration
+	decided bool // by Retry
 	retryIn time.Duration
 }
 
-// loan is the version on its way to a call of Complete.
-type loan struct {
-	task  taskstore.Task
-	doubt taskstore.Millis
-	ok    bool // false: the lease is lost
+// present returns h's task with its version.
+func (h held) present() taskstore.Task {
+	t := h.task
+	t.UpdatedAt = h.at
+	return t
+}
+
+// take takes the version, if it is there.
+func (l *lease) take() (held, bool) {
+	select {
+	case v := <-l.version:
+		return held{l, v, l.outcome}, true
+	default:
+		return held{}, false
+	}
 }
 
 // handling is what a handler's context knows of its task.
@@ -75,54 +84,27 @@ type handling struct {
 
 type handlingKey struct{}
 
-// complete completes l's task in tx, for the handler.
-func (o *owner) complete(ctx context.Context, l *lease, tx pgx.Tx) error {
-	reply := make(chan loan, 1)
-	o.do(func() {
-		l.waiting = append(l.waiting, reply)
-		o.lend(l)
-	})
-	var got loan
+// complete completes the handler's task in tx.
+func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
+	o, l := h.owner, h.lease
+	hold := held{lease: l}
 	select {
-	case got = <-reply:
-	case <-o.over: // Run has returned without waiting for this handler, and has released the task
-	}
-	if !got.ok {
+	case hold.version = <-l.version:
+	case <-ctx.Done():
+		return fmt.Errorf("complete task %d: %w", l.task.ID, context.Cause(ctx))
+	case <-o.over: // Run has returned without waiting for this handler
 		return fmt.Errorf("complete task %d: %w", l.task.ID, ErrLeaseLost)
 	}
-	version, err := o.store.complete(ctx, tx, got.task, got.doubt)
-	o.do(func() { o.repay(l, version, err) })
-	if conflict := (*taskstore.ConflictError)(nil); errors.As(err, &conflict) {
-		return fmt.Errorf("%w: %w", ErrLeaseLost, err)
-	}
-	return err
-}
-
-// lend gives the version to the call of Complete that has waited longest, unless it is with somebody.
-func (o *owner) lend(l *lease) {
-	for l.with == withOwner && len(l.waiting) > 0 {
-		reply := l.waiting[0]
-		l.waiting = l.waiting[1:]
-		if ok := !l.gone && l.outcome.kind == ""; ok {
-			l.with = withHandler
-			reply <- loan{l.task, l.doubt, true}
-		} else {
-			reply <- loan{}
-		}
-	}
-}
-
-// repay takes the version back. From a statement that succeeded until its transaction has ended, the row is locked and
-// heartbeats pass it by; after a rollback they renew it.
-func (o *owner) repay(l *lease, version taskstore.Millis, err error) {
-	l.with = withOwner
+	err := o.store.complete(ctx, tx, &hold)
+	l.version <- hold.version
 	switch {
 	case err == nil:
-		l.task.UpdatedAt, l.doubt, l.inTx = version, 0, true
+		o.do(func() { l.inTx = true })
 	case errors.As(err, new(*taskstore.ConflictError)):
-		o.lose(l, nil)
+		o.do(func() { o.lose(l, nil) })
+		err = fmt.Errorf("%w: %w", ErrLeaseLost, err)
 	}
-	o.lend(l)
+	return err
 }
 
 // lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored by
@@ -138,17 +120,8 @@ func (o *owner) lose(l *lease, err error) {
 		o.tellEnd(l, true)
 	default:
 		l.cancel(ErrLeaseLost)
-		o.tell(Event{Kind: Lost, Task: l.task, Took: l.took, Err: err})
+		o.tell(Event{Kind: Lost, Task: l.task, Took: l.outcome.took, Err: err})
 	}
-}
-
-// tellEnd tells how l's task ended.
-func (o *owner) tellEnd(l *lease, unsure bool) {
-	e := Event{Kind: l.outcome.kind, Task: l.task, Took: l.took, Err: l.outcome.err, RetryIn: l.outcome.retryIn, Unsure: unsure}
-	if l.inTx && unsure { // its failure was not recorded
-		e.Kind, e.RetryIn = Completed, 0
-	}
-	o.tell(e)
 }
 
 // drop takes a lease out of the list.
@@ -157,4 +130,13 @@ func (o *owner) drop(l *lease) {
 	if o.leases[l.task.ID] == l {
 		delete(o.leases, l.task.ID)
 	}
+}
+
+// tellEnd tells how l's task ended.
+func (o *owner) tellEnd(l *lease, unsure bool) {
+	end := l.outcome
+	if l.inTx && unsure { // its failure was not recorded
+		end.kind, end.retryIn = Completed, 0
+	}
+	o.tell(Event{Kind: end.kind, Task: l.task, Took: end.took, Err: end.err, RetryIn: end.retryIn, Unsure: unsure})
 }

@@ -9,30 +9,32 @@ import (
 	"time"
 )
 
-// owner owns the leases of a Run. One goroutine, that of run, reads and writes its fields. Everybody else, handlers and calls
-// of the database, sends it what to do.
+// owner owns the leases of a Run. One goroutine, that of run, reads and writes its fields. Everybody else, handlers and
+// calls of the database, sends it what to do.
 type owner struct {
-	store    store
-	cfg      Config
-	handler  Handler
-	handlers context.Context // what handlers get
-	calls    context.Context // what calls of the database get
-	inbox    chan func()
-	over     chan struct{} // closed when nobody reads the inbox any more
-	work     sync.WaitGroup
+	store       store
+	cfg         Config
+	handler     Handler
+	handlers    context.Context // what handlers get
+	endHandlers context.CancelFunc
+	calls       context.Context // what calls of the database get
+	inbox       chan func()
+	over        chan struct{} // closed when nobody reads the inbox any more
+	work        sync.WaitGroup
 
 	leases  map[int64]*lease // of tasks that are held, by id
 	ended   []*lease         // those whose end waits to be recorded
 	running int              // handlers that have not returned
-	trips   []*trip          // exchanges under way
-	turn    int              // of From, the one to claim from next
-	arrival <-chan struct{}  // closed when tasks came by this process since the last claim; nil: none has begun since
-	lastHit time.Time        // when tasks came last
-	pollAt  time.Time        // when to look for tasks
 
-	beating   bool
-	beatAt    time.Time
-	keeping   bool
+	trips   []*trip         // exchanges under way, in the order in which they began
+	turn    int             // of From, the one to claim from next
+	arrival <-chan struct{} // closed when tasks came by this process since the last claim; nil: known
+	lastHit time.Time       // when tasks came last
+	pollAt  time.Time       // when to look for tasks
+
+	beating   bool      // a heartbeat is under way
+	beatAt    time.Time // when the next is due
+	keeping   bool      // upkeep is under way
 	retryAt   time.Time // when to look for failed tasks that are due
 	requeueAt time.Time // when to look for tasks of silent workers
 
@@ -41,21 +43,11 @@ type owner struct {
 	resumeAt  time.Time     // when that is
 	quietTill time.Time     // no requeues before
 
-	stage    stage
-	deadline time.Time // of the stage
-	misuse   error     // why Run stops by itself
+	stopping bool  // nothing is claimed any more
+	left     bool  // handlers that have not returned are not waited for
+	late     bool  // nothing is waited for
+	misuse   error // why Run stops by itself
 }
-
-// stage is how far a stop has come. In each one everything is done that is done in those before.
-type stage int
-
-const (
-	working   stage = iota
-	draining        // ctx has ended: nothing is claimed
-	giveUp          // Grace has passed: the handlers' context has ended
-	releasing       // handlers were given time to return: the tasks of the others are released
-	late            // there was time to record all that: the rest comes back when it has been silent for long enough
-)
 
 const (
 	firstBackoff = 50 * time.Millisecond
@@ -64,26 +56,18 @@ const (
 	returnTime   = time.Second // what handlers get to return when their context has ended
 )
 
-func newOwner(ctx context.Context, s store, cfg Config, h Handler) *owner {
-	now := time.Now()
-	return &owner{
-		store: s, cfg: cfg, handler: h,
-		inbox: make(chan func(), 2*cfg.Workers), over: make(chan struct{}),
-		leases: make(map[int64]*lease), lastHit: now, pollAt: now,
-		beatAt: now.Add(cfg.SilentFor / 6), retryAt: now, quietTill: now.Add(cfg.SilentFor),
-	}
-}
-
 // run is the owner's goroutine.
 func (o *owner) run(ctx context.Context) error {
-	var endHandlers context.CancelCauseFunc
-	o.handlers, endHandlers = context.WithCancelCause(context.WithoutCancel(ctx))
-	var endCalls context.CancelFunc
-	o.calls, endCalls = context.WithCancel(context.WithoutCancel(ctx))
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	o.calls = background
+	o.handlers, o.endHandlers = context.WithCancel(background)
+	o.inbox, o.over = make(chan func(), 2*o.cfg.Workers), make(chan struct{})
+	o.leases = make(map[int64]*lease)
+	now := time.Now()
+	o.lastHit, o.beatAt, o.quietTill = now, now.Add(o.beatEvery()), now.Add(o.cfg.SilentFor)
 	defer func() {
 		close(o.over)
-		endHandlers(nil)
-		endCalls()
+		end()
 		o.work.Wait()
 	}()
 
@@ -105,26 +89,19 @@ func (o *owner) run(ctx context.Context) error {
 		case <-ended:
 			ended = nil
 		}
-		now := time.Now()
-		if o.stage == working && (ctx.Err() != nil || o.misuse != nil) {
-			o.enter(draining, o.cfg.Grace)
-		}
-		if o.stopping() && !now.Before(o.deadline) {
-			o.nextStage(endHandlers)
+		if !o.stopping && (ctx.Err() != nil || o.misuse != nil) {
+			o.stop()
 		}
 		if o.done() {
 			return o.farewell()
 		}
-		timer.Reset(time.Until(o.act(now)))
+		timer.Reset(time.Until(o.act(time.Now())))
 	}
 }
 
 // act begins what is due, and returns when to look again.
 func (o *owner) act(now time.Time) time.Time {
 	next := now.Add(time.Hour)
-	if o.stopping() {
-		next = o.deadline
-	}
 	for _, due := range []time.Time{o.exchange(now), o.beat(now), o.keep(now)} {
 		if !due.IsZero() && due.Before(next) {
 			next = due
@@ -153,13 +130,12 @@ func (o *owner) drain() {
 	}
 }
 
-// call calls the database in a goroutine of its own, for at most that long.
+// call calls the database in a goroutine of its own, for at most that long, and has the owner's do the answer.
 func (o *owner) call(timeout time.Duration, f func(context.Context) (answer func())) {
 	o.work.Go(func() {
 		ctx, cancel := context.WithTimeout(o.calls, timeout)
 		defer cancel()
-		answer := f(ctx)
-		o.do(answer)
+		o.do(f(ctx))
 	})
 }
 
@@ -170,17 +146,18 @@ func (o *owner) patience() time.Duration { return o.cfg.SilentFor / 3 }
 func (o *owner) heard(err error) {
 	now := time.Now()
 	switch {
+	case isMisuse(err):
+		o.misuse = err
 	case err != nil:
 		if o.awaySince.IsZero() {
 			o.awaySince, o.backoff = now, firstBackoff
 			o.tell(Event{Kind: Away, Err: err})
 		}
 		o.resumeAt = now.Add(jitter(o.backoff))
-		o.backoff = min(2*o.backoff, maxBackoff, o.cfg.SilentFor/6)
+		o.backoff = min(2*o.backoff, maxBackoff, o.beatEvery())
 	case !o.awaySince.IsZero():
 		o.tell(Event{Kind: Back, Took: now.Sub(o.awaySince)})
-		o.awaySince, o.resumeAt = time.Time{}, time.Time{}
-		o.beatAt = now
+		o.awaySince, o.resumeAt, o.beatAt = time.Time{}, time.Time{}, now
 		o.quietTill = now.Add(o.cfg.SilentFor)
 	}
 }
@@ -188,54 +165,41 @@ func (o *owner) heard(err error) {
 // jitter returns d shortened by up to a half at random, so that workers do not go in step.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 
-func (o *owner) stopping() bool { return o.stage != working }
-
-func (o *owner) enter(s stage, during time.Duration) {
-	o.stage, o.deadline = s, time.Now().Add(during)
-}
-
-// nextStage goes on with the stop.
-func (o *owner) nextStage(endHandlers context.CancelCauseFunc) {
-	switch o.stage {
-	case draining:
-		endHandlers(context.Canceled)
-		o.enter(giveUp, returnTime)
-	case giveUp:
-		for _, l := range o.leases {
-			switch {
-			case l.outcome.kind != "":
-			case l.inTx: // its transaction decides
-				o.drop(l)
-			default:
-				l.outcome = outcome{kind: Released}
-				o.ended = append(o.ended, l)
+// stop begins the stop: handlers get Grace, then their context ends, then the tasks of those that still have not
+// returned are released, and in the end nothing is waited for.
+func (o *owner) stop() {
+	o.stopping = true
+	o.after(o.cfg.Grace, func() {
+		o.endHandlers()
+		o.after(returnTime, func() {
+			o.left = true
+			for _, l := range o.leases {
+				switch {
+				case l.outcome.kind != "":
+				case l.inTx: // its transaction decides
+					o.drop(l)
+				default:
+					o.end(l, outcome{kind: Released})
+				}
 			}
-		}
-		o.enter(releasing, o.patience())
-	default:
-		o.stage = late
-	}
+			o.after(o.patience(), func() { o.late = true })
+		})
+	})
 }
+
+// after has the owner's goroutine do f after a while.
+func (o *owner) after(d time.Duration, f func()) { time.AfterFunc(d, func() { o.do(f) }) }
 
 // done reports whether all that was claimed has come to its end.
 func (o *owner) done() bool {
-	switch o.stage {
-	case working:
-		return false
-	case draining, giveUp:
-		return o.running == 0 && len(o.leases) == 0 && len(o.trips) == 0
-	case releasing:
-		return len(o.leases) == 0 && len(o.trips) == 0
-	default:
-		return true
-	}
+	return o.late || o.stopping && len(o.leases) == 0 && len(o.trips) == 0 && (o.running == 0 || o.left)
 }
 
 // farewell is what Run returns.
 func (o *owner) farewell() error {
 	if n := len(o.leases); n > 0 {
 		return errors.Join(o.misuse, fmt.Errorf("taskwork: stopped before the ends of %d tasks were recorded, since the "+
-			"database did not answer; they come back when they have been silent for %v", n, o.cfg.SilentFor))
+			"database did not answer: they come back when they have been silent for %v", n, o.cfg.SilentFor))
 	}
 	return o.misuse
 }

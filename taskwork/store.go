@@ -3,8 +3,7 @@ package taskwork
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,110 +21,74 @@ type store interface {
 	RetryDue(ctx context.Context, f taskstore.Filter, limit int) ([]int64, error)
 	Arrival() <-chan struct{}
 
-	renew(ctx context.Context, take func() []renewal) ([]renewal, error)
-	complete(ctx context.Context, tx pgx.Tx, t taskstore.Task, doubt taskstore.Millis) (taskstore.Millis, error)
+	settle(ctx context.Context, h *held) error
+	renew(ctx context.Context, take func() []held) (hs []held, lost []int64, err error)
+	complete(ctx context.Context, tx pgx.Tx, h *held) error
 }
 
 // database is the store of a Run.
 type database struct{ *taskstore.Store }
 
-// renewal is a lease in a heartbeat.
-type renewal struct {
-	*lease
-
-	id    int64
-	at    taskstore.Millis // its version
-	doubt taskstore.Millis // the version that it has instead, if a heartbeat without answer was done; 0: none
-	lost  bool
-
-	found taskstore.Millis // the version that this heartbeat met, until its commit
-}
-
-// renew renews the leases that take gives it, and returns them as they are then. It takes them when it has a connection.
-//
-// It is a transaction, although one statement would do: so the new versions are known before the commit. A lost
-// answer leaves a lease at one of two versions, and the next heartbeat tells which. If the server hears nothing
-// more of the transaction, it ends it.
-func (d database) renew(ctx context.Context, take func() []renewal) ([]renewal, error) {
-	tx, err := d.BeginTx(ctx, pgx.TxOptions{
-		BeginQuery: "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '2s'",
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // of no effect after a commit
-	before := take()
-	after := slices.Clone(before)
-	if err := heartbeat(ctx, d.WithTx(tx), after); err != nil {
-		return before, err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		for i, r := range after {
-			if !r.lost {
-				before[i].at = r.found
-				before[i].doubt = r.doubt
-				if r.at != r.found {
-					before[i].doubt = r.at
-				}
-			}
-		}
-		return before, err
-	}
-	return after, nil
-}
-
-// heartbeat renews leases in a transaction. Those in doubt it tries at both versions.
-func heartbeat(ctx context.Context, s *taskstore.Store, rs []renewal) error {
-	try := func(version func(renewal) taskstore.Millis) error {
-		var ts []taskstore.Task
-		var of []*renewal
-		for i := range rs {
-			if r := &rs[i]; r.found == 0 && version(*r) != 0 {
-				ts = append(ts, taskstore.Task{ID: r.id, UpdatedAt: version(*r)})
-				of = append(of, r)
-			}
-		}
-		err := s.Heartbeat(ctx, ts)
-		conflict := new(taskstore.ConflictError)
-		if err != nil && !errors.As(err, &conflict) {
-			return err
-		}
-		for i, r := range of {
-			if slices.Contains(conflict.IDs, r.id) {
-				continue
-			}
-			met := version(*r)
-			if met == r.doubt || ts[i].UpdatedAt != met { // else somebody has locked the row, the lost heartbeat perhaps
-				r.doubt = 0
-			}
-			r.found, r.at = met, ts[i].UpdatedAt
-		}
+// settle finds out at which version a task is that is in doubt.
+func (d database) settle(ctx context.Context, h *held) error {
+	if h.doubt == 0 {
 		return nil
 	}
-	err := try(func(r renewal) taskstore.Millis { return r.doubt })
-	if err == nil {
-		err = try(func(r renewal) taskstore.Millis { return r.at })
+	row, err := d.Get(ctx, h.task.ID)
+	if err == nil && row.UpdatedAt == h.doubt {
+		h.at = h.doubt
 	}
-	for i := range rs {
-		rs[i].lost = rs[i].found == 0
+	if errors.Is(err, taskstore.ErrNotFound) {
+		return nil // the next to present a version learns that
 	}
 	return err
 }
 
-// complete completes t in tx, at its version or at the one that is in doubt, and returns that.
-func (d database) complete(
-	ctx context.Context, tx pgx.Tx, t taskstore.Task, doubt taskstore.Millis,
-) (version taskstore.Millis, err error) {
-	for _, version = range []taskstore.Millis{doubt, t.UpdatedAt} {
-		if version == 0 {
-			continue
+// renew renews the leases that take gives it when it has a connection. It returns them, also beside an error, and those
+// that are lost.
+//
+// It is a transaction, although one statement would do: so the new versions are known before the commit. A lost
+// answer leaves a lease at one of two versions, and a look at the row tells which. If the server hears nothing more
+// of the transaction, it ends it.
+func (d database) renew(ctx context.Context, take func() []held) (hs []held, lost []int64, err error) {
+	tx, err := d.BeginTx(ctx, pgx.TxOptions{
+		BeginQuery: "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '2s'",
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // of no effect after a commit
+	in := database{d.WithTx(tx)}
+	hs = take()
+	ts := make([]taskstore.Task, len(hs))
+	for i := range hs {
+		if err := in.settle(ctx, &hs[i]); err != nil {
+			return hs, nil, err
 		}
-		t.UpdatedAt = version
-		if err = d.WithTx(tx).Complete(ctx, t); !errors.As(err, new(*taskstore.ConflictError)) {
-			return version, err
+		ts[i] = hs[i].present()
+	}
+	if lost, err = lostIn(in.Heartbeat(ctx, ts)); err == nil {
+		err = tx.Commit(ctx)
+	}
+	for i, t := range ts {
+		switch {
+		case t.UpdatedAt == hs[i].at: // somebody has locked the row, a lost heartbeat perhaps: what was in doubt still is
+		case err == nil:
+			hs[i].at, hs[i].doubt = t.UpdatedAt, 0
+		default:
+			hs[i].doubt = t.UpdatedAt
 		}
 	}
-	return version, err
+	return hs, lost, err
+}
+
+// complete completes a task in tx.
+func (d database) complete(ctx context.Context, tx pgx.Tx, h *held) error {
+	in := database{d.WithTx(tx)}
+	if err := in.settle(ctx, h); err != nil {
+		return err
+	}
+	return in.Complete(ctx, h.present())
 }
 
 // isMisuse reports whether the Store itself refuses what it is asked for: a From that names no queue, or a Store in a
@@ -134,21 +97,22 @@ func isMisuse(err error) bool {
 	return errors.Is(err, taskstore.ErrInvalid) && !errors.As(err, new(*pgconn.PgError))
 }
 
-// isRefusal reports whether the server refused a row's end for something in the row: a value, a constraint, a trigger, a
-// lock that was waited for too long. Alone, the others can be ended.
+// notOfRows are SQLSTATEs that say nothing of a row: connection, state, rollback, SQL, resources, shutdown, system.
+var notOfRows = regexp.MustCompile(`^(08|25|40|42|53|57P|58|XX)`)
+
+// isRefusal reports whether the server refused an end for something in the task's row: a value, a constraint, a trigger,
+// a lock that was waited for too long. Others can be ended without it.
 func isRefusal(err error) bool {
 	var server *pgconn.PgError
-	switch {
-	case errors.Is(err, taskstore.ErrUncertain) || !errors.As(err, &server) || server.SeverityUnlocalized != "ERROR":
-		return false
-	case server.Code == "42501": // insufficient_privilege, by a policy for rows
-		return true
-	case strings.HasPrefix(server.Code, "57P"): // the server is going away
-		return false
+	return errors.As(err, &server) && server.SeverityUnlocalized == "ERROR" &&
+		!errors.Is(err, taskstore.ErrUncertain) && !notOfRows.MatchString(server.Code)
+}
+
+// lostIn returns the tasks that err says are lost, or err if it says something else.
+func lostIn(err error) ([]int64, error) {
+	conflict := new(taskstore.ConflictError)
+	if errors.As(err, &conflict) {
+		return conflict.IDs, nil
 	}
-	switch server.Code[:min(2, len(server.Code))] {
-	case "08", "25", "40", "42", "53", "58", "XX": // connection, state, rollback, SQL, resources, system: the same for each row
-		return false
-	}
-	return true
+	return nil, err
 }

@@ -14,7 +14,7 @@
 //
 // # Connections
 //
-// Run uses up to seven connections of the Store's pool at a time, mostly one or two, beside those that handlers use. It
+// Run uses up to six connections of the Store's pool at a time, mostly one or two, beside those that handlers use. It
 // waits for them as everybody does: a pool that handlers empty for longer than SilentFor costs them their leases.
 //
 // docs/work.md in the repository explains how it works, with a diagram.
@@ -88,7 +88,7 @@ func Run(ctx context.Context, s *taskstore.Store, cfg Config, h Handler) error {
 	if err != nil {
 		return err
 	}
-	return newOwner(ctx, database{s}, cfg, h).run(ctx)
+	return (&owner{store: database{s}, cfg: cfg, handler: h}).run(ctx)
 }
 
 // complete returns c with its defaults, or an error if it cannot be meant.
@@ -164,5 +164,5 @@ func Complete(ctx context.Context, tx pgx.Tx) error {
 	if !ok {
 		return errors.New("taskwork: Complete needs the context that a handler was called with")
 	}
-	return h.owner.complete(ctx, h.lease, tx)
+	return h.complete(ctx, tx)
 }

@@ -2,6 +2,7 @@ package taskwork
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -17,131 +18,95 @@ func (o *owner) beat(now time.Time) time.Time {
 		return due
 	}
 	o.beatAt = now.Add(o.beatEvery())
-	for _, l := range o.leases {
-		if o.beating = o.old(l, now); o.beating {
-			break
-		}
-	}
-	if !o.beating { // most tasks end sooner
-		return o.beatAt
-	}
-	take := func() []renewal {
-		taken := make(chan []renewal, 1)
-		o.do(func() { taken <- o.take() })
-		select {
-		case rs := <-taken:
-			return rs
-		case <-o.over:
-			return nil
-		}
-	}
+	o.beating = true
 	// So short that a connection which has gone mute leaves time for others.
 	o.call(max(o.beatEvery()/2, 500*time.Millisecond), func(ctx context.Context) func() {
-		rs, err := o.store.renew(ctx, take)
-		return func() { o.beaten(now, rs, err) }
+		hs, lost, err := o.store.renew(ctx, func() []held { return o.toRenew(now) })
+		return func() { o.renewed(now, hs, lost, err) }
 	})
 	return time.Time{}
 }
 
 func (o *owner) beatEvery() time.Duration { return o.cfg.SilentFor / 6 }
 
-// old reports whether l is due for a heartbeat.
-func (o *owner) old(l *lease, now time.Time) bool {
-	return l.with == withOwner && (l.doubt != 0 || now.Sub(l.renewed) >= o.beatEvery()/2)
-}
-
-// take lends what is due to a heartbeat.
-func (o *owner) take() []renewal {
-	var rs []renewal
-	now := time.Now()
-	for _, l := range o.leases {
-		if o.old(l, now) {
-			l.with = withHeartbeat
-			rs = append(rs, renewal{lease: l, id: l.task.ID, at: l.task.UpdatedAt, doubt: l.doubt})
+// toRenew takes what a heartbeat that began at that time renews. It does not run in the owner's goroutine.
+func (o *owner) toRenew(now time.Time) []held {
+	taken := make(chan []held, 1)
+	o.do(func() {
+		var hs []held
+		for _, l := range o.leases {
+			h, ok := l.take()
+			switch {
+			case ok && (h.doubt != 0 || now.Sub(h.renewed) >= o.beatEvery()/2):
+				hs = append(hs, h)
+			case ok: // younger
+				l.version <- h.version
+			}
 		}
+		taken <- hs
+	})
+	select {
+	case hs := <-taken:
+		return hs
+	case <-o.over:
+		return nil
 	}
-	return rs
 }
 
-// beaten ends a heartbeat that began at that time.
-func (o *owner) beaten(began time.Time, rs []renewal, err error) {
+// renewed ends a heartbeat that began at that time.
+func (o *owner) renewed(began time.Time, hs []held, lost []int64, err error) {
 	o.beating = false
 	o.heard(err)
 	if err != nil {
 		o.beatAt = began // as soon as the database is tried again
 	}
-	for _, r := range rs {
-		l := r.lease
-		l.with, l.task.UpdatedAt, l.doubt = withOwner, r.at, r.doubt
-		switch {
-		case err != nil:
-		case r.lost:
-			o.lose(l, nil)
-		default:
-			l.renewed = began
+	for _, h := range hs {
+		if err == nil {
+			h.renewed = began
 		}
-		if l.doubt != 0 { // somebody has locked the row, the lost heartbeat perhaps
-			o.beatAt = time.Now().Add(o.beatEvery() / 4)
+		if h.lease.version <- h.version; h.doubt != 0 {
+			o.beatAt = latest(o.beatAt, began.Add(o.beatEvery()/4))
 		}
-		o.lend(l)
+		if err == nil && slices.Contains(lost, h.task.ID) {
+			o.lose(h.lease, nil)
+		}
 	}
 }
 
 // keep retries what is due, and requeues the tasks of silent workers, if it is time. It returns when to look again.
 func (o *owner) keep(now time.Time) time.Time {
-	if o.keeping || o.stopping() {
+	if o.keeping || o.stopping {
 		return time.Time{}
 	}
-	due := latest(o.retryAt, o.resumeAt)
-	if now.Before(due) {
+	if due := latest(o.retryAt, o.resumeAt); now.Before(due) {
 		return due
 	}
+	o.retryAt = now.Add(jitter(max(o.cfg.Poll, time.Second)))
 	requeue := o.awaySince.IsZero() && !now.Before(latest(o.requeueAt, o.quietTill))
 	if requeue {
 		o.requeueAt = now.Add(jitter(o.beatEvery()))
 	}
-	o.retryAt = now.Add(jitter(max(o.cfg.Poll, time.Second)))
 	o.keeping = true
 	o.call(o.patience(), func(ctx context.Context) func() {
-		var retried, requeued int
+		var retried, requeued, ids []int64
 		var err error
-		for _, f := range o.cfg.From {
-			var ids []int64
-			ids, err = o.store.RetryDue(ctx, f, maxUpkeep)
-			if retried += len(ids); err == nil && requeue {
-				ids, err = o.store.RequeueStale(ctx, f, o.cfg.SilentFor, maxUpkeep)
-				requeued += len(ids)
-			}
-			if err != nil {
-				break
+		for i := 0; i < len(o.cfg.From) && err == nil; i++ {
+			ids, err = o.store.RetryDue(ctx, o.cfg.From[i], maxUpkeep)
+			retried = append(retried, ids...)
+			if err == nil && requeue {
+				ids, err = o.store.RequeueStale(ctx, o.cfg.From[i], o.cfg.SilentFor, maxUpkeep)
+				requeued = append(requeued, ids...)
 			}
 		}
-		return func() { o.kept(retried, requeued, err) }
+		return func() {
+			o.keeping = false
+			o.tellSome(Retried, len(retried))
+			o.tellSome(Requeued, len(requeued))
+			o.heard(err)
+		}
 	})
 	return time.Time{}
 }
 
-func (o *owner) kept(retried, requeued int, err error) {
-	o.keeping = false
-	if retried > 0 {
-		o.tell(Event{Kind: Retried, N: retried})
-	}
-	if requeued > 0 {
-		o.tell(Event{Kind: Requeued, N: requeued})
-	}
-	if isMisuse(err) {
-		o.misuse = err
-		return
-	}
-	o.heard(err)
-}
-
 // latest returns the latest of some times.
-func latest(times ...time.Time) (last time.Time) {
-	for _, t := range times {
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last
-}
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
