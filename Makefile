@@ -108,7 +108,7 @@ lint-workflows: ## Lint the workflows of GitHub
 .PHONY: generate
 generate: ## Generate dbgen from queries and schema, and what verify compares with
 	$(SQLC) generate
-	go run ./internal/migrate/snapshot
+	go test -count=1 ./internal/migrate/catalog -update
 
 .PHONY: verify
 verify: ## Fail if generated code is stale or a query breaks a rule

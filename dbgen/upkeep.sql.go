@@ -141,23 +141,15 @@ func (q *Queries) ListAhead(ctx context.Context, integrationID pgtype.Int8, clie
 }
 
 const newestID = `-- name: NewestID :one
-SELECT
-    coalesce(max(id), 0)::bigint AS id,
-    (pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()))::boolean AS quiet
-FROM tasks
+SELECT coalesce(max(id), 0)::bigint FROM tasks
 `
 
-type NewestIDRow struct {
-	ID    int64 `json:"id"`
-	Quiet bool  `json:"quiet"`
-}
-
-// The end of the primary key, and whether no transaction is under way that may still commit a lower id.
-func (q *Queries) NewestID(ctx context.Context) (NewestIDRow, error) {
+// The end of the primary key.
+func (q *Queries) NewestID(ctx context.Context) (int64, error) {
 	row := q.db.QueryRow(ctx, newestID)
-	var i NewestIDRow
-	err := row.Scan(&i.ID, &i.Quiet)
-	return i, err
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const nextSlice = `-- name: NextSlice :one

@@ -58,11 +58,8 @@ ORDER BY id
 LIMIT @max_rows::integer;
 
 -- name: NewestID :one
--- The end of the primary key, and whether no transaction is under way that may still commit a lower id.
-SELECT
-    coalesce(max(id), 0)::bigint AS id,
-    (pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()))::boolean AS quiet
-FROM tasks;
+-- The end of the primary key.
+SELECT coalesce(max(id), 0)::bigint FROM tasks;
 
 -- name: NextSlice :one
 -- The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would

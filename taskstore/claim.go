@@ -58,9 +58,9 @@ func (s *Store) startClaims(ctx context.Context, from ...Filter) ([]span, error)
 	if !look || s.inTransaction() {
 		return spans, nil
 	}
-	newest, err := read(ctx, s, func(q *dbgen.Queries) (dbgen.NewestIDRow, error) { return q.NewestID(ctx) })
+	newest, err := read(ctx, s, func(q *dbgen.Queries) (int64, error) { return q.NewestID(ctx) })
 	for i := range spans {
-		spans[i].newest, spans[i].quiet = newest.ID, newest.Quiet && !s.citus
+		spans[i].newest = newest
 	}
 	return spans, err
 }
@@ -78,9 +78,9 @@ func (s *Store) endClaim(ctx context.Context, from Filter, at span, n int, ts []
 	switch {
 	case s.inTransaction(): // a claim that may yet be rolled back proves nothing
 	case at.bottom && len(ts) < n:
-		s.marks.move(from, at, after(at.newest), at.quiet)
+		s.marks.move(from, at, after(at.newest))
 	case len(ts) > 0:
-		s.marks.move(from, at, after(ts[len(ts)-1].ID), false)
+		s.marks.move(from, at, after(ts[len(ts)-1].ID))
 	}
 	return ts, nil
 }

@@ -33,7 +33,6 @@ type span struct {
 	lagged int64 // where to look again if that comes back short
 	bottom bool  // at is the bottom
 	newest int64 // the newest id before a claim from the bottom
-	quiet  bool  // nothing at or below newest is still to commit
 	gen    uint64
 }
 
@@ -77,9 +76,8 @@ func (m *marks) start(q Filter) span {
 }
 
 // move notes that the claim which began at s left nothing pending below id, or below what another claim found
-// meanwhile. It changes nothing if a task was put back since. With all, nothing that has an id below it is still to
-// commit either.
-func (m *marks) move(q Filter, s span, id int64, all bool) {
+// meanwhile. It changes nothing if a task was put back since.
+func (m *marks) move(q Filter, s span, id int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	mk := m.of[q]
@@ -88,9 +86,6 @@ func (m *marks) move(q Filter, s span, id int64, all bool) {
 	case s.bottom && id < mk.at: // somebody else put tasks back, and more of them may be left
 		m.gens++
 		mk.at, mk.before, mk.lagged = id, min(mk.before, id), min(mk.lagged, id)
-	case all:
-		mk.at = max(mk.at, id)
-		mk.before, mk.lagged = mk.at, mk.at
 	default:
 		mk.at = max(mk.at, id)
 	}

@@ -30,26 +30,17 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("output", formats)
 }
 
-// checkFlags refuses values that no wait can have.
-func (a *app) checkFlags() error {
+// checkFlags refuses values that no format and no wait can have.
+func (a *app) checkFlags(cmd *cobra.Command) (err error) {
 	if a.output != "text" && a.output != "json" {
 		return usageError("--output is text or json, not %q", a.output)
 	}
-	for _, d := range []struct {
-		flag     string
-		negative bool
-	}{
-		{"wait", a.opts.Wait < 0},
-		{"lock-timeout", a.opts.LockTimeout < 0},
-		{"lock-retries", a.opts.LockRetries < 0},
-		{"run-lock-wait", a.opts.RunLockWait < 0},
-		{"index-wait", a.opts.IndexWait < 0},
-	} {
-		if d.negative {
-			return usageError("--%s cannot be negative", d.flag)
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() != "string" && strings.HasPrefix(f.Value.String(), "-") {
+			err = usageError("--%s cannot be negative", f.Name)
 		}
-	}
-	return nil
+	})
+	return err
 }
 
 // toFlag defines --to. The help does not show its default: usage says it.

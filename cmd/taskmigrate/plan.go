@@ -16,7 +16,6 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Print what up would send, with its locks; changes nothing",
-		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			if err := checkUpTo(to); err != nil {
 				return err

@@ -17,7 +17,6 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "List applied, pending and unknown migrations; only reads",
-		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) (err error) {
 			a.report.Migrations, a.report.Findings, err = m.Status(ctx)
 			if err != nil {

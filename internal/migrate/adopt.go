@@ -19,15 +19,11 @@ type Adoption struct {
 // nothing blocks, it records the first migration as applied, in one transaction, and changes nothing
 // else. Where something blocks the error's Kind is Drift.
 func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
-	conn, err := m.connect(ctx)
+	conn, history, err := m.look(ctx)
 	if err != nil {
 		return Adoption{}, err
 	}
 	defer closeConn(conn)
-	history, err := readHistory(ctx, conn)
-	if err != nil {
-		return Adoption{}, asError(ctx, err)
-	}
 	a := Adoption{Migrations: states(m.known, history), Already: len(history) > 0}
 	if err := checkHistory(m.known, history); err != nil || a.Already {
 		return a, err

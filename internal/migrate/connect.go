@@ -77,7 +77,7 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-// notYetThere tells a server that may still come up from one that has refused.
+// notYetThere tells whether the server may still come up. If not, it has refused.
 func notYetThere(err error) bool {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Code == "57P03" || server.Code == "53300" // starting up or shutting down, too many connections
@@ -108,23 +108,19 @@ func (m *Migrator) address() string {
 // rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.
 func rootCause(err error) error {
 	for {
-		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // walks the chain itself
-			return op.Err
-		}
+		var cause error
 		switch e := err.(type) { //nolint:errorlint // walks the chain itself
+		case *net.OpError:
+			return e.Err
 		case interface{ Unwrap() error }:
-			if e.Unwrap() == nil {
-				return err
-			}
-			err = e.Unwrap()
+			cause = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			if len(e.Unwrap()) == 0 {
-				return err
-			}
-			err = e.Unwrap()[0]
-		default:
+			cause = e.Unwrap()[0]
+		}
+		if cause == nil {
 			return err
 		}
+		err = cause
 	}
 }
 

@@ -40,25 +40,26 @@ type historyRow struct {
 // files have changed since. It only reads, takes no lock beyond those of a SELECT, and works in a
 // read-only session and on a database that goose has never seen.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, []catalog.Finding, error) {
-	history, err := m.history(ctx)
+	conn, history, err := m.look(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	closeConn(conn)
 	return states(m.known, history), changedFiles(m.known, history), nil
 }
 
-// history reads what is recorded on a connection of its own.
-func (m *Migrator) history(ctx context.Context) ([]historyRow, error) {
+// look connects, and reads what is recorded.
+func (m *Migrator) look(ctx context.Context) (*pgx.Conn, []historyRow, error) {
 	conn, err := m.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer closeConn(conn)
 	history, err := readHistory(ctx, conn)
 	if err != nil {
-		return nil, asError(ctx, err)
+		closeConn(conn)
+		return nil, nil, asError(ctx, err)
 	}
-	return history, nil
+	return conn, history, nil
 }
 
 // readHistory reads what is recorded, oldest first, without creating or locking anything.

@@ -19,13 +19,13 @@ type run struct {
 	*Migrator
 	to     int64
 	down   bool
-	script *script // not nil: statements are written down there, and none is sent
+	script *script // not nil: statements are added to it, and none is sent
 
 	file fileInHand
-	took map[int64]time.Duration // by this run's migrations, by version
+	took map[int64]time.Duration // how long each migration of this run took, by version
 }
 
-// fileInHand is the migration that a run is at. The zero value: none.
+// fileInHand is the migration that a run is working on, and how far it has come. The zero value: none.
 type fileInHand struct {
 	source
 	statement  int    // counted from 1; 0: none yet
@@ -118,20 +118,27 @@ func (r *run) attempt(ctx context.Context) error {
 	r.file = fileInHand{}
 	return r.locked(ctx, db, func() error {
 		var todo []source
-		err := onSession(ctx, db, func(conn *pgx.Conn) (err error) {
+		err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) (err error) {
 			_, todo, err = r.todo(ctx, conn)
 			return err
 		})
-		if err == nil && len(todo) > 0 && !r.down {
-			err = table.prepare(ctx, db)
+		if err != nil {
+			return err
 		}
-		for i := 0; err == nil && i < len(todo); i++ {
-			err = r.apply(ctx, db, provider, todo[i])
+		if len(todo) > 0 && !r.down {
+			if err := table.prepare(ctx, db); err != nil {
+				return err
+			}
 		}
-		if err == nil && r.down && r.to == 0 {
-			err = table.dropIfUnused(ctx, db)
+		for _, file := range todo {
+			if err := r.apply(ctx, db, provider, file); err != nil {
+				return err
+			}
 		}
-		return err
+		if r.down && r.to == 0 {
+			return table.dropIfUnused(ctx, db)
+		}
+		return nil
 	})
 }
 
@@ -139,7 +146,7 @@ func (r *run) attempt(ctx context.Context) error {
 func (r *run) apply(ctx context.Context, db *sql.DB, provider *goose.Provider, file source) error {
 	r.opts.Log.Debug("migrating", "file", file.name, "down", r.down)
 	r.file = fileInHand{source: file}
-	err := onSession(ctx, db, func(conn *pgx.Conn) error {
+	err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, indexes).Scan(&r.file.indexes)
 	})
 	if err != nil {
@@ -177,7 +184,7 @@ func lockRefused(err error) bool {
 }
 
 // backOff doubles from 100 ms to 10 s, give or take a half, so that a retry does not keep in step with
-// what was in its way.
+// whoever held the lock.
 func backOff(retry int) time.Duration {
 	step := min(100*time.Millisecond<<min(retry, 10), 10*time.Second)
 	return step/2 + rand.N(step)
@@ -193,9 +200,9 @@ SELECT coalesce(string_agg(concat_ws(' ', indexrelid, CASE WHEN NOT indisvalid A
 ) THEN '` + invalid + `' END), ', ' ORDER BY indexrelid), '')
 FROM pg_index WHERE indrelid = to_regclass('tasks')`
 
-// halfDone tells whether the failed file has left something half-done. In a transaction none can; another
-// may leave an index that is not valid, some indexes of several, or part of a back-fill. If that cannot
-// be seen, the answer is yes.
+// halfDone tells whether the failed file has left something half-done. A file that runs in a transaction
+// leaves nothing. Any other may leave an invalid index, some indexes of several, or part of a back-fill. If
+// that cannot be seen, the answer is yes.
 func (r *run) halfDone(ctx context.Context) bool {
 	if !r.file.outsideTx || r.file.partlyDone {
 		return r.file.partlyDone

@@ -17,13 +17,13 @@ const RunLockID = lock.DefaultLockID
 // locked holds the run lock while do works on the session of db. The lock is the session's and counts
 // how often it was taken: goose takes it once more for each version.
 func (r *run) locked(ctx context.Context, db *sql.DB, do func() error) error {
-	if err := onSession(ctx, db, func(conn *pgx.Conn) error { return r.lock(ctx, conn) }); err != nil {
+	if err := onSession(ctx, db, r.lock); err != nil {
 		return err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = onSession(ctx, db, func(conn *pgx.Conn) error { return r.unlock(ctx, conn) })
+		_ = onSession(ctx, db, r.unlock)
 	}()
 	return do()
 }
@@ -33,11 +33,11 @@ func (r *run) locked(ctx context.Context, db *sql.DB, do func() error) error {
 type sessionLocker struct{ run *run }
 
 func (l sessionLocker) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	return lend(conn, func(conn *pgx.Conn) error { return l.run.lock(ctx, conn) })
+	return lend(ctx, conn, l.run.lock)
 }
 
 func (l sessionLocker) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	return lend(conn, func(conn *pgx.Conn) error { return l.run.unlock(ctx, conn) })
+	return lend(ctx, conn, l.run.unlock)
 }
 
 // lock waits for another run for at most Options.RunLockWait. It polls: a session that waits for an

@@ -12,15 +12,11 @@ import (
 // applied migrations with their files. It only reads. If a finding is more than a note the error's Kind
 // is Drift.
 func (m *Migrator) Verify(ctx context.Context) ([]Migration, []catalog.Finding, error) {
-	conn, err := m.connect(ctx)
+	conn, history, err := m.look(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer closeConn(conn)
-	history, err := readHistory(ctx, conn)
-	if err != nil {
-		return nil, nil, asError(ctx, err)
-	}
 	list := states(m.known, history)
 	if err := checkHistory(m.known, history); err != nil {
 		return list, nil, err

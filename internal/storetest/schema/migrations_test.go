@@ -92,7 +92,7 @@ func TestEachMigrationDownAndUpAgain(t *testing.T) {
 	sameSchema(t, "all migrations one by one", before, migrated)
 }
 
-// The same with rows in the table, of which no Down but the first one's loses anything.
+// The same with rows in the table. Only the first migration's Down loses any.
 func TestMigrationsKeepTheRows(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
