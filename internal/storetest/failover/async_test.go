@@ -107,10 +107,12 @@ func TestAsynchronousFailover(t *testing.T) {
 			t.Errorf("of the load no task %s", what)
 		}
 	}
+	conn := standby.session()
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	if n := ask[int](standby, `SELECT count(*) FROM tasks WHERE id = ANY ($1)`, lost); n != 0 {
 		t.Errorf("%d tasks of the lost timeline are there", n)
 	}
-	if row := storetest.StoredTask(t, standby.session(), kept[4].ID); row != kept[4] {
+	if row := storetest.StoredTask(t, conn, kept[4].ID); row != kept[4] {
 		t.Errorf("a task that was completed on the lost timeline is %v; want it as before, %v", row, kept[4])
 	}
 	// A service that does not wait, on a clock that reads what the other one did, takes the dead for the living.
@@ -129,8 +131,6 @@ func TestAsynchronousFailover(t *testing.T) {
 	eventually(t, "a service that is turned away at the gate", func() bool {
 		return errors.Is(service.Ping(t.Context()), pgconn.ErrReadOnlyConnection)
 	})
-	conn := standby.session()
-	defer conn.Close(context.WithoutCancel(t.Context()))
 	for _, block := range inDocs(t, "```sql\n", "```") {
 		for sql := range strings.SplitSeq(strings.TrimSuffix(block, ";\n"), ";\n") {
 			if _, err := conn.Exec(t.Context(), sql); err != nil {
