@@ -121,7 +121,7 @@ func TestAsynchronousFailover(t *testing.T) {
 	if err := rash.Complete(t.Context(), dead[hasty]...); err != nil {
 		t.Errorf("leases of the lost timeline were told from others, by chance: %v", err)
 	}
-	again, err := rash.CreateMany(t.Context(), storetest.NewTasks(100))
+	again, err := rash.CreateMany(t.Context(), storetest.NewTasks(5000)) // more than the load creates meanwhile
 	standby.must(err)
 	if !slices.ContainsFunc(again, func(id int64) bool { return slices.Contains(lost, id) }) {
 		t.Errorf("ids %v to %v were not given out again", lost[0], lost[len(lost)-1])
