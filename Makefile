@@ -31,10 +31,11 @@ gate-targets: ## Print the gate's targets as JSON, for the workflow that runs th
 	@printf '["%s"]\n' "$$(sed 's/ /","/g' <<<"$(strip $(GATE))")"
 
 .PHONY: demo
-demo: ## Migrate a database and watch a small service work on it, about fifteen seconds
+demo: ## Migrate a database and watch a service work on it while one of its processes is killed, about ten seconds
+	@echo "A demo of package taskwork. It builds, starts a throwaway PostgreSQL where none is named, and migrates it first."
 	@mkdir -p bin
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
-	@$(WITHPG) sh -c 'bin/taskmigrate up && bin/worker -for 8s'
+	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
 
 .PHONY: test
 test: ## Run all tests; finds or starts a Postgres

@@ -103,6 +103,8 @@ func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
 	case errors.As(err, new(*taskstore.ConflictError)):
 		o.do(func() { o.lose(l, nil) })
 		err = fmt.Errorf("%w: %w", ErrLeaseLost, err)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func TestDeploys(t *testing.T) {
 
 func TestBackendsTerminated(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, storetest.Setup(t), 1000)
+	s := newScene(t, storetest.Setup(t), 400)
 	pool := s.Connect(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = "victim" })
 	s.worker(t, pool, config())
 	for done := 20; done < s.tasks; done += 20 {
@@ -82,9 +82,9 @@ func TestBackendsTerminated(t *testing.T) {
 // The server loses a process and restarts itself: for a moment nobody can connect, and open transactions are gone.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, ownServer(t), 1000)
+	s := newScene(t, ownServer(t), 400)
 	s.worker(t, s.Pool, config())
-	for done := 200; done < s.tasks; done += 250 {
+	for done := 100; done < s.tasks; done += 150 {
 		s.completed(t, strconv.Itoa(done))
 		crash(t, s.Bundle)
 	}
@@ -131,7 +131,7 @@ func crash(t *testing.T, b *storetest.Bundle) {
 
 func TestNetworkCuts(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, storetest.Setup(t), 1000)
+	s := newScene(t, storetest.Setup(t), 400)
 	n, pool := newNetwork(t, s.Bundle)
 	s.worker(t, pool, config())
 	s.worker(t, pool, config())

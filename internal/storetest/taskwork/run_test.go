@@ -139,8 +139,9 @@ func TestCompleteOnALostLease(t *testing.T) {
 		if !lost {
 			lost = true
 			s.Exec(t, `UPDATE tasks SET status = 0 WHERE status = 1`)
-			err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-				return errors.Join(effect(ctx, tx, task), taskwork.Complete(ctx, tx))
+			always := context.WithoutCancel(ctx) // a heartbeat may notice first
+			err := pgx.BeginFunc(always, s.Pool, func(tx pgx.Tx) error {
+				return errors.Join(effect(always, tx, task), taskwork.Complete(ctx, tx))
 			})
 			if !errors.Is(err, taskwork.ErrLeaseLost) {
 				t.Errorf("Complete: %v", err)
