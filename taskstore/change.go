@@ -41,7 +41,7 @@ func (s *Store) SetStatus(ctx context.Context, t Task, to Status) (Task, error) 
 		return q.SetTaskStatus(ctx, int32(to), t.ID, int64(t.UpdatedAt))
 	})
 	if err == nil && to == Pending {
-		s.marks.lower(t.ID)
+		s.putBack(t.ID)
 	}
 	return t, err
 }

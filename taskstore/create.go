@@ -34,6 +34,7 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err != nil {
 		return Task{}, fail(err, "create task")
 	}
+	s.arrivals.announce()
 	return row, nil
 }
 
@@ -55,16 +56,18 @@ func (s *Store) createAlone(ctx context.Context, t NewTask) (Task, error) {
 }
 
 // createShared creates tasks of several callers by one statement.
-func (s *Store) createShared(ctx context.Context, ts []NewTask) ([]Task, error) {
-	c := columnsOf(ts)
-	out := make([]Task, len(ts))
+func (s *Store) createShared(ctx context.Context, board func() []NewTask) ([]Task, error) {
+	var out []Task
 	rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateTasksSharedRow, error) {
+		ts := board()
+		c := columnsOf(ts)
+		out = make([]Task, len(ts))
 		return dbgen.New(db).CreateTasksShared(ctx, dbgen.CreateTasksSharedParams{
 			IntegrationIds: c.integrations, UserIds: c.users, ClientIds: c.clients, AccountIds: c.accounts,
 			TemplateIds: c.templates, Arguments: c.arguments,
 		})
 	})
-	if err == nil && len(rows) != len(ts) { // none: were it some, the statement would have failed
+	if err == nil && len(rows) != len(out) { // none: were it some, the statement would have failed
 		err = pgx.ErrNoRows
 	}
 	if err != nil {
@@ -145,6 +148,7 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
 	}
+	s.arrivals.announce()
 	return ids, nil
 }
 

@@ -123,8 +123,6 @@ func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, err
 		return nil, fail(err, "retry due tasks")
 	}
 	slices.Sort(ids)
-	if len(ids) > 0 {
-		s.marks.lower(ids[0])
-	}
+	s.putBack(ids...)
 	return ids, nil
 }

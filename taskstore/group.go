@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -20,8 +21,8 @@ import (
 // call makes the shared statement fail, the server has undone it whole, and each call goes alone at once.
 type group struct {
 	alone  func(context.Context, NewTask) (Task, error)
-	shared func(context.Context, []NewTask) ([]Task, error) // results in the order of the input
-	apart  int                                              // how many calls at once go alone
+	shared sharedCreate
+	apart  int // how many calls at once go alone
 
 	mu       sync.Mutex
 	calls    int // that have not returned
@@ -29,6 +30,10 @@ type group struct {
 	waiting  []*call
 	timer    *time.Timer // runs while calls wait
 }
+
+// sharedCreate creates the tasks that board returns, and returns them in the same order. It calls board when it is about
+// to send its statement: until then a caller may give up and be certain.
+type sharedCreate func(ctx context.Context, board func() []NewTask) ([]Task, error)
 
 // docs/performance.md has what other values do.
 const (
@@ -53,16 +58,15 @@ type call struct {
 
 // flight is a shared statement under way.
 type flight struct {
-	callers int // those that have not given up
-	cancel  context.CancelFunc
+	calls  []*call // but for those that gave up before it was sent
+	sent   bool
+	cancel context.CancelFunc
 }
 
-func newGroup(
-	alone func(context.Context, NewTask) (Task, error), shared func(context.Context, []NewTask) ([]Task, error),
-	connections int,
-) *group {
+func newGroup(alone func(context.Context, NewTask) (Task, error), shared sharedCreate, connections int) *group {
 	g := &group{alone: alone, shared: shared, apart: min(connections, maxApart)}
-	g.timer = time.AfterFunc(maxWait, func() {
+	// It first runs when a call waits. Any time that can come would be a race between it and the line below.
+	g.timer = time.AfterFunc(math.MaxInt64, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.depart()
@@ -121,14 +125,35 @@ func (g *group) giveUp(c *call) error {
 	default:
 	}
 	c.gaveUp = true
-	if c.flight == nil {
-		g.waiting = slices.DeleteFunc(g.waiting, func(w *call) bool { return w == c })
-		return c.ctx.Err()
+	without := func(calls []*call) []*call {
+		return slices.DeleteFunc(calls, func(other *call) bool { return other == c })
 	}
-	if c.flight.callers--; c.flight.callers == 0 {
-		c.flight.cancel()
+	f, err := c.flight, c.ctx.Err()
+	if f == nil {
+		g.waiting = without(g.waiting)
+		return err
 	}
-	return &uncertainError{c.ctx.Err()}
+	if f.sent {
+		err = &uncertainError{err}
+	} else {
+		f.calls = without(f.calls)
+	}
+	if !slices.ContainsFunc(f.calls, func(c *call) bool { return !c.gaveUp }) {
+		f.cancel()
+	}
+	return err
+}
+
+// board returns the tasks of a flight that is about to be sent.
+func (g *group) board(f *flight) []NewTask {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.sent = true
+	ts := make([]NewTask, len(f.calls))
+	for i, c := range f.calls {
+		ts[i] = c.in
+	}
+	return ts
 }
 
 // runAlone runs a call that is counted as under way.
@@ -165,12 +190,12 @@ func (g *group) depart() {
 	default:
 		// The statement has the context values of the first call, for logs, but nobody's deadline.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(calls[0].ctx))
-		f := &flight{callers: n, cancel: cancel}
+		f := &flight{calls: calls, cancel: cancel}
 		for _, c := range calls {
 			c.flight = f
 		}
 		g.underWay++
-		go g.fly(ctx, calls, cancel)
+		go g.fly(ctx, f)
 	}
 }
 
@@ -186,30 +211,26 @@ func (g *group) sendAlone(calls []*call) {
 // errAbandoned is what callers get whose statement's goroutine ended without a result.
 var errAbandoned = errors.New("the DB call exited without returning")
 
-// fly runs the shared statement of calls. What panics does so in the callers, as when they are alone.
-func (g *group) fly(ctx context.Context, calls []*call, cancel context.CancelFunc) {
+// fly runs a shared statement. What panics does so in the callers, as when they are alone.
+func (g *group) fly(ctx context.Context, f *flight) {
 	var out []Task
 	err := error(&uncertainError{errAbandoned})
 	defer func() {
 		panicked := recover()
-		cancel()
+		f.cancel()
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		defer g.land()
 		if panicked == nil && isRowsFault(err) {
-			g.sendAlone(slices.DeleteFunc(calls, func(c *call) bool { return c.gaveUp }))
+			g.sendAlone(slices.DeleteFunc(f.calls, func(c *call) bool { return c.gaveUp }))
 			return
 		}
-		for i, c := range calls {
+		for i, c := range f.calls {
 			if c.err, c.panicked = err, panicked; err == nil {
 				c.out = out[i]
 			}
 			close(c.done)
 		}
 	}()
-	in := make([]NewTask, len(calls))
-	for i, c := range calls {
-		in[i] = c.in
-	}
-	out, err = g.shared(ctx, in)
+	out, err = g.shared(ctx, func() []NewTask { return g.board(f) })
 }

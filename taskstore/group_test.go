@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type rig struct {
 	alone  int
 	shared [][]NewTask
 	fly    func(ts []NewTask) trip
+	boards func(context.Context) // waits for a connection; nil: there is one
 }
 
 func newRig(fly func(ts []NewTask) trip) *rig {
@@ -56,7 +58,11 @@ func newRig(fly func(ts []NewTask) trip) *rig {
 			return Task{}, err
 		}
 		return out[0], nil
-	}, func(ctx context.Context, ts []NewTask) ([]Task, error) {
+	}, func(ctx context.Context, board func() []NewTask) ([]Task, error) {
+		if r.boards != nil {
+			r.boards(ctx)
+		}
+		ts := board()
 		r.mu.Lock()
 		r.shared = append(r.shared, ts)
 		r.mu.Unlock()
@@ -99,9 +105,11 @@ func TestGroupKeepsAFewApart(t *testing.T) {
 			}
 			wg.Go(func() { r.call(t, -1) })
 			synctest.Wait()
+			r.group.mu.Lock()
 			if len(r.waiting) != 1 {
 				t.Errorf("%d connections: %d calls wait, want 1", connections, len(r.waiting))
 			}
+			r.group.mu.Unlock()
 			wg.Wait()
 		}
 	})
@@ -119,8 +127,13 @@ func TestGroupSharesAStatement(t *testing.T) {
 			wg.Go(func() { r.call(t, i) })
 		}
 		wg.Wait()
-		if r.alone != maxUnderWay || len(r.shared) != 2 || len(r.shared[0]) != maxShared || len(r.shared[1]) != 300-maxShared {
-			t.Errorf("%d alone, %d shared", r.alone, len(r.shared))
+		var sizes []int
+		for _, ts := range r.shared {
+			sizes = append(sizes, len(ts))
+		}
+		slices.Sort(sizes) // both are sent at once
+		if r.alone != maxUnderWay || !slices.Equal(sizes, []int{300 - maxShared, maxShared}) {
+			t.Errorf("%d alone, shared: %v", r.alone, sizes)
 		}
 		if took := time.Since(began); took != 2*time.Millisecond {
 			t.Errorf("took %v of the bubble's time, want the two statements' 2ms", took)
@@ -314,4 +327,49 @@ func TestGroupPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who gives up while a shared statement waits for a connection has sent nothing, and its task does not go with the
+// others.
+func TestGroupWaitsForAConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(func([]NewTask) trip { return trip{takes: time.Hour} })
+		r.boards = func(ctx context.Context) {
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+		var wg sync.WaitGroup
+		r.occupy(t, &wg)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		leaves := func(i int) {
+			wg.Go(func() {
+				_, err := r.do(ctx, NewTask{Argument: strconv.Itoa(i)})
+				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(fail(err, "create"), ErrUncertain) {
+					t.Errorf("gave up before the statement was sent: %v", err)
+				}
+			})
+		}
+		leaves(1)
+		wg.Go(func() { r.call(t, 2) })
+		leaves(3)
+		wg.Wait()
+		if len(r.shared) != 1 || len(r.shared[0]) != 1 || r.shared[0][0].Argument != "2" {
+			t.Errorf("shared: %v", r.shared)
+		}
+
+		r.shared = nil
+		r.occupy(t, &wg)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		leaves(4)
+		leaves(5)
+		wg.Wait()
+		if len(r.shared) != 1 || len(r.shared[0]) != 0 {
+			t.Errorf("shared by nobody: %v", r.shared)
+		}
+	})
 }

@@ -41,6 +41,7 @@ type Store struct {
 	marks    *marks        // where pending tasks begin
 	ring     *ring         // integrations in turn
 	poison   *poison       // tasks that cannot be claimed
+	arrivals *arrivals     // tasks that become pending
 	ahead    *ahead        // tasks that never seem silent
 	swept    *atomic.Int64 // the id at which DeleteFinished goes on
 }
@@ -83,7 +84,8 @@ func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
 	s := &Store{
 		db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler),
-		marks: newMarks(), ring: new(ring), poison: newPoison(), ahead: newAhead(), swept: new(atomic.Int64),
+		marks: newMarks(), ring: new(ring), poison: newPoison(), arrivals: new(arrivals), ahead: newAhead(),
+		swept: new(atomic.Int64),
 	}
 	s.swept.Store(bottom)
 	WithGroupCommit(isPlainPool(db))(s)
@@ -99,6 +101,19 @@ func (s *Store) WithTx(tx pgx.Tx) *Store {
 	c := *s
 	c.db, c.q, c.inTx, c.creates = tx, dbgen.New(tx), true, nil
 	return &c
+}
+
+// BeginTx starts a transaction on what the Store is over, for [Store.WithTx]. A Store in a transaction cannot: that is
+// ErrInvalid.
+func (s *Store) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error) {
+	db, ok := s.db.(interface {
+		BeginTx(context.Context, pgx.TxOptions) (pgx.Tx, error)
+	})
+	if !ok {
+		return nil, fail(invalid("a %T cannot begin one: give the Store a *pgxpool.Pool", s.db), "begin a transaction")
+	}
+	tx, err := db.BeginTx(ctx, options)
+	return tx, fail(err, "begin a transaction")
 }
 
 // isPlainPool reports whether db is a pool of which no part sees the context of a call.

@@ -95,9 +95,7 @@ func (s *Store) Fail(ctx context.Context, tasks ...Task) error {
 // Release is [Store.Complete] for tasks that go back to pending, for another worker to claim.
 func (s *Store) Release(ctx context.Context, tasks ...Task) error {
 	released, err := s.finish(ctx, "release", Pending, tasks)
-	if len(released) > 0 {
-		s.marks.lower(slices.Min(released))
-	}
+	s.putBack(released...)
 	return err
 }
 
@@ -144,9 +142,7 @@ func (s *Store) RequeueStale(ctx context.Context, f Filter, silentFor time.Durat
 		return nil, fail(err, "requeue stale tasks")
 	}
 	slices.Sort(ids)
-	if len(ids) > 0 {
-		s.marks.lower(ids[0])
-	}
+	s.putBack(ids...)
 	return ids, nil
 }
 
@@ -181,8 +177,6 @@ func (s *Store) Retry(ctx context.Context, ids ...int64) (int64, error) {
 	if err != nil {
 		return 0, fail(err, "retry %d tasks", len(ids))
 	}
-	if len(retried) > 0 {
-		s.marks.lower(slices.Min(retried))
-	}
+	s.putBack(retried...)
 	return int64(len(retried)), nil
 }

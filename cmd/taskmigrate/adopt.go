@@ -18,7 +18,6 @@ func (a *app) adoptCommand() *cobra.Command {
   repair  taskmigrate up puts it right
   note    does no harm
 With --yes, and if nothing blocks, it records the first migration as applied and changes nothing else.`,
-		Args: cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			adoption, err := m.Adopt(ctx, yes)
 			a.report.Migrations, a.report.Findings = adoption.Migrations, adoption.Findings

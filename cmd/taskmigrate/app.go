@@ -81,7 +81,6 @@ func (a *app) rootCommand() *cobra.Command {
 Every flag has an environment variable, shown in brackets; a flag that is given overrides its variable.
 
 Exit codes:` + exitHelp(),
-		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(*cobra.Command, []string) error {
@@ -91,7 +90,7 @@ Exit codes:` + exitHelp(),
 			if err := a.readEnv(cmd); err != nil {
 				return err
 			}
-			return a.checkFlags()
+			return a.checkFlags(cmd)
 		},
 	}
 	root.SetOut(a.stdout)
@@ -101,6 +100,7 @@ Exit codes:` + exitHelp(),
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
 		a.adoptCommand(), a.verifyCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
+		cmd.Args = cobra.NoArgs
 		describeEnv(cmd)
 	}
 	return root

@@ -17,7 +17,6 @@ func (a *app) downCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down --to N",
 		Short: "Roll back to version N",
-		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			if err := a.confirm(ctx, m, &opts); err != nil {
 				return err

@@ -24,7 +24,7 @@ type progress struct {
 	mu     sync.Mutex
 	bar    *progressbar.ProgressBar // nil: none to be seen
 	phase  string
-	since  time.Time // the phase's first sign of life
+	since  time.Time // when the phase was first seen
 	first  int64     // what was done by then
 	logged time.Time
 }

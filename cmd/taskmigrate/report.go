@@ -35,6 +35,9 @@ func (r *report) fail(failure *migrate.Error, again string) {
 		hints = append(hints, "go on with `"+again+"`")
 	}
 	hints = slices.DeleteFunc(hints, func(hint string) bool { return hint == "" })
+	for i, hint := range hints {
+		hints[i] = strings.TrimSuffix(hint, ".") // the server's ends with one
+	}
 	failure.Hint = strings.Join(hints, "; ")
 }
 

@@ -13,7 +13,6 @@ func (a *app) upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Apply what is pending; safe while other runners and writers are live",
-		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			if err := checkUpTo(to); err != nil {
 				return err

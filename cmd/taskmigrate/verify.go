@@ -13,7 +13,6 @@ func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Compare the live table with what its version should look like; only reads",
-		Args:  cobra.NoArgs,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) (err error) {
 			a.report.Migrations, a.report.Findings, err = m.Verify(ctx)
 			applied := 0

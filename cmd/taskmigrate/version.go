@@ -23,7 +23,6 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the binary's version and its newest migration",
-		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.report.Command = cmd.Name()
 			known, err := migrate.Known()

@@ -1,9 +1,7 @@
-// Command worker is a small service on package taskstore, written as a user would write it. It expects
-// a migrated database in DATABASE_URL; `make demo` provides one.
-//
-// First it shows what the store can do (tour.go). Then it runs producers, workers, a requeuer and a
-// retrier for a while (service.go, work.go), and kills one worker process on purpose. At the end it waits until
-// the queue is empty, and proves that each task took effect exactly once.
+// Command worker is a service on package taskwork, as a user would write it: a handler that sends mails (handler.go), a
+// producer of tasks with keys (producer.go), and, for the show, a worker process that is killed at work and a proof
+// that each task took effect exactly once (demo.go). It expects a migrated database in DATABASE_URL; `make demo`
+// provides one.
 package main
 
 import (
@@ -14,45 +12,43 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/taskstore"
+	"github.com/tasklane/tasks/taskwork"
 )
 
 func main() {
-	runFor := flag.Duration("for", 10*time.Second, "how long producers go on")
-	workers := flag.Int("workers", 4, "goroutines that work")
-	onlyWork := flag.Bool("only-work", false, "be a worker process: neither tour nor producers")
+	onlyWork := flag.Bool("only-work", false, "be a worker process and nothing else")
 	flag.Parse()
-
-	if err := run(*runFor, *workers, *onlyWork); err != nil && !errors.Is(err, context.Canceled) {
+	// On Ctrl-C or SIGTERM handlers end what they have begun, and Run returns nil.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *onlyWork); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		os.Exit(1)
 	}
 }
 
-func run(runFor time.Duration, workers int, onlyWork bool) error {
-	// On Ctrl-C or SIGTERM workers finish what they have done and give back the rest.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+func run(ctx context.Context, onlyWork bool) error {
 	url := os.Getenv("DATABASE_URL")
 	if url == "" {
 		return errors.New("set DATABASE_URL to a migrated database, or run `make demo`")
 	}
-	pool, err := pgxpool.New(ctx, url)
+	conns, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	conns.MaxConns = int32(config().Workers) + 6 // a connection a handler, and what Run itself needs
+	pool, err := pgxpool.NewWithConfig(ctx, conns)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	store := taskstore.New(pool)
-
 	if onlyWork {
-		return workUntilDone(ctx, pool, store, workers)
+		return taskwork.Run(ctx, store, config(), mailer{pool}.handle)
 	}
-	if err := tour(ctx, pool, store); err != nil {
-		return err
-	}
-	return serve(ctx, pool, store, runFor, workers)
+	return demo(ctx, pool, store)
 }

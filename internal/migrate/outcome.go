@@ -12,11 +12,11 @@ import (
 // outcome is where things stand once a run has ended, as far as the server still answers. It adds to a
 // failure what was done and what is left.
 func (r *run) outcome(ctx context.Context, before []Migration, err error) ([]Migration, error) {
-	list := before
-	readCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if history, err := r.withoutWait().history(readCtx); err == nil {
-		list = states(r.known, history)
+	list, _, statusErr := r.withoutWait().Status(ctx)
+	if statusErr != nil {
+		list = before
 	}
 	reached := StateApplied
 	if r.down {
@@ -29,7 +29,7 @@ func (r *run) outcome(ctx context.Context, before []Migration, err error) ([]Mig
 	}
 	if failure, ok := errors.AsType[*Error](err); ok {
 		failure.Message += r.summary(list)
-		failure.Resumable = true
+		failure.Resumable = failure.Kind != Conflict && failure.Kind != Unmanaged
 	}
 	return list, err
 }

@@ -11,9 +11,9 @@ import (
 // through PgBouncer in transaction or statement mode: the run lock would be worth nothing, and settings
 // would leak to other clients. It changes nothing on the server.
 //
-// A pooler invents the process id that it greets its clients with. Where that is not the backend's,
-// the connection is given no benefit of the doubt but this: while another connection is within a
-// transaction, and so keeps a backend to itself, each must go on seeing its own, and never the other's.
+// A pooler invents the process id that it sends to a client at the start. If it is not the backend's, the
+// connection has to pass a trial: a second connection begins a transaction, and so keeps a backend to
+// itself. Each of the two must go on seeing its own backend, and never the other's.
 func (m *Migrator) refusePooler(ctx context.Context, conn *pgx.Conn) error {
 	own, err := backendPID(ctx, conn)
 	if err != nil || own == conn.PgConn().PID() {
@@ -58,6 +58,6 @@ func changesBackend(ctx context.Context, conn, other *pgx.Conn, own uint32) (boo
 // backendPID asks by the simple protocol: a pooler may mix up prepared statements.
 func backendPID(ctx context.Context, conn *pgx.Conn) (uint32, error) {
 	var pid uint32
-	err := conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
 	return pid, err
 }

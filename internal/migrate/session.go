@@ -39,8 +39,12 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
+	settle := func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := c.run.settle(ctx, conn)
+		return err
+	}
 	alwaysPing := func(context.Context, stdlib.ShouldPingParams) bool { return true }
-	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(configureSession),
+	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(settle),
 		stdlib.OptionShouldPing(alwaysPing)).Connect(ctx)
 	if err != nil {
 		return nil, c.run.connectError(ctx, err)
@@ -49,17 +53,17 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 // onSession lends out the pgx connection of db's session. Statements on it are not part of a script.
-func onSession(ctx context.Context, db *sql.DB, do func(*pgx.Conn) error) error {
+func onSession(ctx context.Context, db *sql.DB, do func(context.Context, *pgx.Conn) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	return lend(conn, do)
+	return lend(ctx, conn, do)
 }
 
-func lend(conn *sql.Conn, do func(*pgx.Conn) error) error {
-	return conn.Raw(func(c any) error { return do(c.(*session).Conn.Conn()) })
+func lend(ctx context.Context, conn *sql.Conn, do func(context.Context, *pgx.Conn) error) error {
+	return conn.Raw(func(c any) error { return do(ctx, c.(*session).Conn.Conn()) })
 }
 
 // bookkeeping marks a context: what is executed with it changes the history and is no statement of a

@@ -12,14 +12,16 @@ type tableLock struct {
 	creates bool   // the table is new
 }
 
-const (
-	accessExclusive      = "ACCESS EXCLUSIVE"
-	shareRowExclusive    = "SHARE ROW EXCLUSIVE"
-	share                = "SHARE"
-	shareUpdateExclusive = "SHARE UPDATE EXCLUSIVE"
-	rowExclusive         = "ROW EXCLUSIVE"
-	accessShare          = "ACCESS SHARE"
-)
+// whomBlocks tells whom a lock of each mode keeps waiting.
+var whomBlocks = map[string]string{
+	"":                       "",
+	"ACCESS SHARE":           "no read and no write",
+	"ROW EXCLUSIVE":          "no read and no write, but of the rows in hand",
+	"SHARE UPDATE EXCLUSIVE": "no read and no write; other schema changes and vacuum",
+	"SHARE":                  "writes, while it is held or waited for",
+	"SHARE ROW EXCLUSIVE":    "writes, while it is held or waited for",
+	"ACCESS EXCLUSIVE":       "reads and writes, while it is held or waited for",
+}
 
 // statementLocks tells by a statement's words which lock it takes. The first match counts. Each row for a
 // statement that a migration has is proved against pg_locks by a test.
@@ -27,22 +29,22 @@ var statementLocks = []struct {
 	statement *regexp.Regexp
 	lock      tableLock // no table: the one that the statement names
 }{
-	{words(`CREATE TABLE( IF NOT EXISTS)? @`), tableLock{mode: accessExclusive, creates: true}},
-	{words(`CREATE( UNIQUE)? INDEX CONCURRENTLY .*? ON @`), tableLock{mode: shareUpdateExclusive}},
-	{words(`CREATE( UNIQUE)? INDEX .*? ON @`), tableLock{mode: share}},
-	{words(`DROP INDEX CONCURRENTLY`), tableLock{mode: shareUpdateExclusive, table: "tasks, if the index is there"}},
-	{words(`DROP INDEX`), tableLock{mode: accessExclusive, table: "tasks"}},
-	{words(`CREATE TRIGGER .*? ON @`), tableLock{mode: shareRowExclusive}},
-	{words(`COMMENT ON (TABLE|COLUMN) @`), tableLock{mode: shareUpdateExclusive}},
-	{words(`ALTER TABLE @ (SET \(\s*\w+|VALIDATE)`), tableLock{mode: shareUpdateExclusive}},
-	{words(`ALTER TABLE @`), tableLock{mode: accessExclusive}},
-	{words(`INSERT INTO @`), tableLock{mode: rowExclusive}},
+	{words(`CREATE TABLE( IF NOT EXISTS)? @`), tableLock{mode: "ACCESS EXCLUSIVE", creates: true}},
+	{words(`CREATE( UNIQUE)? INDEX CONCURRENTLY .*? ON @`), tableLock{mode: "SHARE UPDATE EXCLUSIVE"}},
+	{words(`CREATE( UNIQUE)? INDEX .*? ON @`), tableLock{mode: "SHARE"}},
+	{words(`DROP INDEX CONCURRENTLY`), tableLock{mode: "SHARE UPDATE EXCLUSIVE", table: "tasks, if the index is there"}},
+	{words(`DROP INDEX`), tableLock{mode: "ACCESS EXCLUSIVE", table: "tasks"}},
+	{words(`CREATE TRIGGER .*? ON @`), tableLock{mode: "SHARE ROW EXCLUSIVE"}},
+	{words(`COMMENT ON (TABLE|COLUMN) @`), tableLock{mode: "SHARE UPDATE EXCLUSIVE"}},
+	{words(`ALTER TABLE @ (SET \(\s*\w+|VALIDATE)`), tableLock{mode: "SHARE UPDATE EXCLUSIVE"}},
+	{words(`ALTER TABLE @`), tableLock{mode: "ACCESS EXCLUSIVE"}},
+	{words(`INSERT INTO @`), tableLock{mode: "ROW EXCLUSIVE"}},
 	{words(`(BEGIN|COMMIT|SET LOCAL|CREATE FUNCTION|COMMENT ON FUNCTION)`), tableLock{}},
 }
 
 // words makes an expression for the beginning of a statement, in which @ stands for the table.
 func words(pattern string) *regexp.Regexp {
-	pattern = strings.NewReplacer(" ", `\s+`, "@", `(?P<table>\w+)`).Replace(pattern)
+	pattern = strings.NewReplacer(" ", `\s+`, "@", `(?P<table>"(?:[^"]|"")+"|\w+)`).Replace(pattern)
 	return regexp.MustCompile(`(?is)^` + pattern + `(\W|$)`)
 }
 
@@ -65,7 +67,7 @@ func lockOf(query string) tableLock {
 		}
 		return lock
 	}
-	return tableLock{mode: accessExclusive, table: "tasks (not known, so taken for the strongest)"}
+	return tableLock{mode: "ACCESS EXCLUSIVE", table: "tasks (not known, so taken for the strongest)"}
 }
 
 func (l tableLock) String() string {
@@ -76,23 +78,4 @@ func (l tableLock) String() string {
 		return l.mode + " on the new table " + l.table
 	}
 	return l.mode + " on " + l.table
-}
-
-// blocks tells whom the lock keeps waiting.
-func (l tableLock) blocks() string {
-	switch l.mode {
-	case "":
-		return ""
-	case accessExclusive:
-		return "reads and writes, while it is held or waited for"
-	case shareRowExclusive, share:
-		return "writes, while it is held or waited for"
-	case shareUpdateExclusive:
-		return "no read and no write; other schema changes and vacuum"
-	case rowExclusive:
-		return "no read and no write, but of the rows in hand"
-	case accessShare:
-		return "no read and no write"
-	}
-	return "unknown"
 }

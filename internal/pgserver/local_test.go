@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -118,6 +119,42 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if rest := left(t, dir); rest != "" {
 		t.Error("still there: " + rest)
 	}
+}
+
+// A test may put another cluster, such as a standby, into the directory of its own.
+func TestCloseTakesAlongOtherClusters(t *testing.T) {
+	t.Parallel()
+	srv := local(t)
+	dir := directory(t, srv.URL)
+	credential, err := unprivileged()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, other := bindir(t, connect(t, srv.URL)), filepath.Join(dir, "other")
+	for _, args := range [][]string{
+		{"initdb", "-D", other, "--no-sync"},
+		{"pg_ctl", "start", "-D", other, "-l", other + ".log", "-w", "-o", "-p 5433 -k .. -h ''"},
+	} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...)
+		cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", serverEnv(), &syscall.SysProcAttr{Credential: credential}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	if err := srv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rest := left(t, dir); rest != "" {
+		t.Error("still there: " + rest)
+	}
+}
+
+func bindir(t *testing.T, conn *pgx.Conn) (dir string) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), "SELECT setting FROM pg_config WHERE name = 'BINDIR'").Scan(&dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // However the process ends, its cluster and the cluster's directory end with it.

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,7 @@ var snapshots embed.FS
 func FileName(version int64) string { return fmt.Sprintf("snapshots/%05d.json", version) }
 
 // Snapshot is how a database looks in which every migration up to version is applied, and nothing else
-// was done. It comes from a real server, by `go run ./internal/migrate/snapshot`.
+// was done. It comes from a real server, by `make generate`.
 func Snapshot(version int64) ([]Item, error) {
 	text, err := snapshots.ReadFile(FileName(version))
 	if err != nil {
@@ -25,19 +24,4 @@ func Snapshot(version int64) ([]Item, error) {
 		return nil, fmt.Errorf("snapshot of version %d: %w", version, err)
 	}
 	return items, nil
-}
-
-// Marshal is the form in which a snapshot is kept: one line an item, to be read in a review.
-func Marshal(items []Item) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	for i, item := range items {
-		text.WriteString(map[bool]string{true: "[\n  ", false: ", "}[i == 0])
-		if err := encoder.Encode(item); err != nil {
-			return nil, err
-		}
-	}
-	text.WriteString("]\n")
-	return text.Bytes(), nil
 }

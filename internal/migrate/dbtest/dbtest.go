@@ -100,7 +100,7 @@ func Value[T any](t testing.TB, address, sql string, args ...any) T {
 	return value
 }
 
-// Eventually waits until what is left to wait for, as rest says it, is nothing. The limit only ends a wait that
+// Eventually waits until rest, which says what is still missing, returns nothing. The limit only ends a wait that
 // would have no end: it is far above what a machine under load needs.
 func Eventually(t testing.TB, rest func() string) {
 	t.Helper()

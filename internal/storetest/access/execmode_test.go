@@ -13,7 +13,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// How pgx sends a query decides who says the types of its parameters: the server, or the Go values.
+// How pgx sends a query decides where the types of its parameters come from: the server, or the Go values.
 var execModes = map[string]pgx.QueryExecMode{
 	"cache_statement": pgx.QueryExecModeCacheStatement,
 	"cache_describe":  pgx.QueryExecModeCacheDescribe,
@@ -262,7 +262,7 @@ func works(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	}
 }
 
-// commits lets a transaction of the caller's see all its own work, and others nothing before its end.
+// commits checks that a caller's transaction sees all its own work, and others see nothing of it before its end.
 func commits(t *testing.T, b *storetest.Bundle, s *taskstore.Store, pool *pgxpool.Pool) {
 	t.Helper()
 	for _, commit := range []bool{false, true} {

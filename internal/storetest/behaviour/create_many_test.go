@@ -11,7 +11,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// From 200 tasks on CreateMany uses COPY, below it an INSERT.
+// From 200 tasks on CreateMany uses COPY, for fewer an INSERT.
 var bothWays = []int{199, 200}
 
 func TestCreateManyReturnsIDsInInputOrder(t *testing.T) {
@@ -40,7 +40,7 @@ func TestCreateManyReturnsIDsInInputOrder(t *testing.T) {
 	}
 }
 
-// Ids drawn by several callers at once interleave; each caller's are still those of its own tasks.
+// Several callers draw ids at once. Each gets the ids of its own tasks.
 func TestCreateManyByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

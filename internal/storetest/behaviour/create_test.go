@@ -127,8 +127,7 @@ func checkCreated(t *testing.T, db storetest.Querier, ids []int64, ts []taskstor
 	}
 }
 
-// Callers at the same time each get their own row; the one that is refused, and the one that gives up,
-// take nobody with them.
+// Callers at the same time each get their own row. One that is refused and one that gives up do not affect the others.
 func TestCreateByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

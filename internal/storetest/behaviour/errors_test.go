@@ -88,8 +88,7 @@ var leaseMethods = map[string]func(ctx context.Context, s *taskstore.Store, task
 	},
 }
 
-// checkCause holds err to what every error promises: the operation, the cause, and no kind that it is
-// not.
+// checkCause fails the test unless err names the operation, has the cause, and is of no other kind.
 func checkCause(t *testing.T, op string, err error, hasCause func(error) bool) {
 	t.Helper()
 	switch {
@@ -157,7 +156,7 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	}
 }
 
-// A session that may only read: what writes says so, what reads works.
+// In a session that may only read, writes fail and say why, and reads work.
 func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -178,7 +177,8 @@ func TestReadOnlySession(t *testing.T) {
 	}
 }
 
-// A connection that dies under a call is an error with a cause, and the pool goes on with another one.
+// If a connection dies during a call, the call returns an error with the cause, and the pool goes on with another
+// connection.
 func TestTerminatedConnection(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

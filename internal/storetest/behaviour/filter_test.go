@@ -15,7 +15,7 @@ import (
 // Few values a column, so that every filter selects some rows and leaves some out; 9 occurs nowhere.
 var filterValues = []int64{1, 2, 3, 9}
 
-// A selection is a Filter and what it means, said again as simply as possible.
+// A selection is a Filter and a plain function that selects the same tasks.
 type selection struct {
 	name   string
 	filter taskstore.Filter
@@ -59,8 +59,8 @@ func selections() []selection {
 	return all
 }
 
-// Each kind of filter, with and without a status, selects what it says: held to a model over random
-// rows, for List page by page, List from a random id on, All and Count.
+// Each kind of filter, with and without a status, selects what it says. List page by page, List from a random id on,
+// All and Count are compared with a model over random rows.
 func TestFiltersAgainstAModel(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

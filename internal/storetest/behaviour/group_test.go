@@ -95,7 +95,7 @@ func TestGroupCommitKeepsCallsApart(t *testing.T) {
 	}
 }
 
-// Whatever one caller's row makes the server give up, here a trigger's own error, is that caller's error alone.
+// An error that one caller's row causes in the server, here by a trigger, is that caller's error alone.
 func TestGroupCommitKeepsFaultsApart(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -156,8 +156,8 @@ func TestGroupCommitGoesAroundWhatHangs(t *testing.T) {
 	}
 }
 
-// A statement under way for several callers goes on when one of them gives up, and is cancelled when all have. Who gave
-// up does not know.
+// A statement under way for several callers goes on when one of them gives up, and is cancelled when all have. A
+// caller that gave up does not know whether it took effect.
 func TestGroupCommitCancelledInFlight(t *testing.T) {
 	t.Parallel()
 	for _, all := range []bool{false, true} {

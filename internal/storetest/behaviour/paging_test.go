@@ -43,7 +43,7 @@ func populate(t *testing.T, b *storetest.Bundle, n int) (kept, others []int64) {
 	return kept, others
 }
 
-// checkVisits holds a walk to the rule: strictly falling ids, so none twice, and each kept one.
+// checkVisits fails the test unless the ids fall strictly, so that none comes twice, and all that were kept are there.
 func checkVisits(t *testing.T, visited, kept []int64) {
 	t.Helper()
 	for i := 1; i < len(visited); i++ {
@@ -173,8 +173,8 @@ func TestPagesWhileOthersWriteAllTheTime(t *testing.T) {
 	}
 }
 
-// All on a pool of a single connection: the loop's body can use it, and so can whoever comes after a
-// loop that was left early, in whichever way.
+// All on a pool of a single connection: the loop's body can use the connection, and after the loop, however it ended,
+// other callers can.
 func TestAllHoldsNoConnection(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

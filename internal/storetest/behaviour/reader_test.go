@@ -116,7 +116,7 @@ func TestFiltersArePlannedForTheirValues(t *testing.T) {
 	}
 }
 
-// What a task costs in allocations is what one writes by hand with pgx, at most: a row costs one, its Argument.
+// A task costs at most as many allocations as code written by hand with pgx. A row costs one, its Argument.
 func TestAllocations(t *testing.T) { //nolint:paralleltest // counts those of the whole process
 	b := storetest.Setup(t)
 	b.CreateMany(t, 100)

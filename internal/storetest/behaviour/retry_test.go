@@ -71,7 +71,7 @@ func TestTransientFailuresAreRetried(t *testing.T) {
 	}
 }
 
-// In a caller's transaction only the caller can start over, whichever way it was begun.
+// In a caller's transaction only the caller can start over, however it was begun.
 func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 	t.Parallel()
 	for name, write := range writes {
@@ -136,8 +136,8 @@ func TestRetriesEndWithTheContext(t *testing.T) {
 	}
 }
 
-// A pool whose sessions are serializable by default is no caller's transaction: a lost race is run
-// again, and then succeeds or meets the new version.
+// A pool whose sessions are serializable by default is not a caller's transaction: a statement that loses a race is
+// sent again. It then succeeds or finds the new version.
 func TestSerializableSessionsAreRetried(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -175,7 +175,7 @@ func TestSerializableSessionsAreRetried(t *testing.T) {
 	}
 }
 
-// What the Store deals with by itself shows in its log, once for each time, without what the task carries.
+// The Store logs each failure that it deals with by itself, without the task's argument.
 func TestRetriesAreLogged(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

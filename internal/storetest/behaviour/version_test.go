@@ -12,7 +12,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// Of two who change the same version one wins, and the row is the winner's.
+// Of two callers who change the same version one wins, and the row is as the winner wrote it.
 func TestTwoUpdatersOneWins(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -50,7 +50,7 @@ func TestTwoUpdatersOneWins(t *testing.T) {
 	}
 }
 
-// The second updater waits for the first one's transaction, and its end decides.
+// The second updater waits for the first one's transaction. How that ends decides what the second one finds.
 func TestSecondUpdaterWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
 	for name, change := range changes {
@@ -92,7 +92,7 @@ func TestSecondUpdaterWaitsForTheFirst(t *testing.T) {
 	}
 }
 
-// A conflict found in READ COMMITTED is no error of the server: the caller's transaction goes on.
+// A conflict in READ COMMITTED is not an error of the server: the caller's transaction goes on.
 func TestConflictLeavesAReadCommittedTransactionUsable(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -182,8 +182,7 @@ func TestVersionRisesUnder32Writers(t *testing.T) {
 	}
 }
 
-// A row that is ahead of the clock sees a clock that stands still: each change raises the version by
-// One millisecond.
+// A row that is ahead of the clock sees a clock that stands still: each change raises the version by one millisecond.
 func TestVersionRisesWhileTheClockStandsStill(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -197,7 +196,7 @@ func TestVersionRisesWhileTheClockStandsStill(t *testing.T) {
 	}
 }
 
-// Nor does it matter that changes share a transaction, and so its clock.
+// The same for changes in one transaction, which share its clock.
 func TestVersionRisesWithinATransaction(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

@@ -88,25 +88,45 @@ func (n *node) needs(programs ...string) {
 	}
 }
 
-// address is the URL of the first of these nodes that takes writes.
-func address(nodes ...*node) string {
+// address is the URL of the first of these nodes that takes writes, with the settings of docs/failover.md.
+func address(t *testing.T, nodes ...*node) string {
+	t.Helper()
+	u, err := url.Parse("postgres://" + inDocs(t, "    postgres://", "\n")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	var hosts, ports []string
 	for _, n := range nodes {
 		hosts, ports = append(hosts, n.dir), append(ports, n.port)
 	}
-	return (&url.URL{
-		Scheme: "postgres", User: url.UserPassword("postgres", nodes[0].password), Path: "/postgres",
-		RawQuery: url.Values{
-			"host": {strings.Join(hosts, ",")}, "port": {strings.Join(ports, ",")},
-			"target_session_attrs": {"read-write"}, "connect_timeout": {"2"}, "pool_ping_timeout": {"1s"},
-		}.Encode(),
-	}).String()
+	query := u.Query()
+	query.Set("host", strings.Join(hosts, ","))
+	query.Set("port", strings.Join(ports, ","))
+	return (&url.URL{Scheme: "postgres", User: url.UserPassword("postgres", nodes[0].password), Path: "/postgres",
+		RawQuery: query.Encode()}).String()
+}
+
+// inDocs returns what stands between begin and end in docs/failover.md, each time.
+func inDocs(t *testing.T, begin, end string) (found []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/failover.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range strings.Split(string(text), begin)[1:] {
+		inside, _, _ := strings.Cut(part, end)
+		found = append(found, inside)
+	}
+	if len(found) == 0 {
+		t.Fatalf("docs/failover.md has no %q", begin)
+	}
+	return found
 }
 
 // connect opens a pool on the first of these nodes that takes writes.
 func connect(t *testing.T, configure func(*pgxpool.Config), nodes ...*node) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(address(nodes...))
+	config, err := pgxpool.ParseConfig(address(t, nodes...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +142,7 @@ func connect(t *testing.T, configure func(*pgxpool.Config), nodes ...*node) *pgx
 // session opens a connection to this node, whether it takes writes or not.
 func (n *node) session() *pgx.Conn {
 	n.t.Helper()
-	config, err := pgxpool.ParseConfig(address(n))
+	config, err := pgxpool.ParseConfig(address(n.t, n))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -216,13 +236,8 @@ func (n *node) newStandby() *node {
 // start starts the node, also after a crash whose orphans are still on their way out.
 func (n *node) start() {
 	n.t.Helper()
-	var err error
-	eventually(n.t, "a server that starts", func() bool {
-		err = n.run("pg_ctl", "start", "-D", n.data, "-l", n.data+".log", "-w", "-o", "-p "+n.port)
-		if err != nil {
-			n.t.Log(err)
-		}
-		return err == nil
+	eventually(n.t, "a server that starts; see "+n.data+".log", func() bool {
+		return n.run("pg_ctl", "start", "-D", n.data, "-l", n.data+".log", "-w", "-o", "-p "+n.port) == nil
 	})
 }
 
@@ -241,21 +256,20 @@ func (n *node) kill() {
 	n.must(err)
 	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	n.must(err)
-	for _, pid := range append([]int{n.postmaster()}, pids...) {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			n.t.Fatal(err)
+	lock := filepath.Join(n.data, "postmaster.pid")
+	text, err := os.ReadFile(lock)
+	n.must(err)
+	first, rest, _ := strings.Cut(string(text), "\n")
+	postmaster, err := strconv.Atoi(first)
+	n.must(err)
+	for _, pid := range append([]int{postmaster}, pids...) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+			n.must(err)
 		}
 	}
-}
-
-func (n *node) postmaster() int {
-	n.t.Helper()
-	file, err := os.ReadFile(filepath.Join(n.data, "postmaster.pid"))
-	n.must(err)
-	first, _, _ := strings.Cut(string(file), "\n")
-	pid, err := strconv.Atoi(first)
-	n.must(err)
-	return pid
+	// The next postmaster takes a process that nobody has reaped for a living one, and in many a container nobody does.
+	// No process has this number. By the rest of the file it still finds living children of the old one.
+	n.must(os.WriteFile(lock, []byte("99999999\n"+rest), 0o600))
 }
 
 // promote makes a primary of the standby.

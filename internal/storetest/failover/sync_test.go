@@ -6,10 +6,13 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
 )
 
 // faultsTime is how long the tests under load go on, as a duration such as 10m; once through if unset.
-const faultsTime = "TASKSTORE_FAULTS"
+const faultsTime = "TASKSTORE_FAULTS_TIME"
 
 // again reports whether a test that has gone through its faults so many times is to do so once more.
 func again(t *testing.T, began time.Time, rounds int) bool {
@@ -57,5 +60,29 @@ func TestSynchronousFailover(t *testing.T) {
 		primary, standby = standby, primary
 		primary.waitFor(inSync)
 	}
-	l.audit(primary)
+	l.mustHold(primary)
+}
+
+// A session that waits for a standby tells its caller the truth when it is terminated. Cancelled, it says done, and
+// docs/failover.md warns of that.
+func TestWaitForStandbyCutShort(t *testing.T) {
+	t.Parallel()
+	primary := startPrimary(t)
+	primary.exec(`ALTER SYSTEM SET synchronous_standby_names = '*'`)
+	primary.stop() // a reload takes effect some time later
+	primary.start()
+	store := taskstore.New(connect(t, asIs, primary))
+	cut := func(how string) error {
+		done := storetest.Start(func() error {
+			_, err := store.Create(t.Context(), storetest.NewTask(1))
+			return err
+		})
+		primary.waitFor(`
+			SELECT coalesce(bool_or(` + how + `(pid)), false) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
+		return <-done
+	}
+	storetest.WantError(t, cut("pg_terminate_backend"), taskstore.ErrUncertain)
+	if err := cut("pg_cancel_backend"); err != nil {
+		t.Errorf("it is %v: docs/failover.md warns of a server that says done", err)
+	}
 }

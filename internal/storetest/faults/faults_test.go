@@ -232,8 +232,9 @@ func rolledBack(code string) func(t *testing.T, sc *scene) error {
 func triggerRefuses(t *testing.T, sc *scene) error {
 	t.Helper()
 	sc.open(t)
-	sc.Exec(t, refuse+`
-		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	sc.rule(t, refuse+`
+		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION refuse()`,
+		`DROP TRIGGER refuse ON tasks`)
 	return sc.call(t.Context())
 }
 
@@ -247,19 +248,26 @@ const refuse = `
 		RETURN coalesce(NEW, OLD);
 	END $$;`
 
+// houseRule is a CHECK that refuses it.
+const (
+	houseRule     = `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (argument <> 'poison') NOT VALID`
+	dropHouseRule = `ALTER TABLE tasks DROP CONSTRAINT house_rule`
+)
+
 func checkRefuses(t *testing.T, sc *scene) error {
 	t.Helper()
 	sc.open(t)
-	sc.Exec(t, `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (argument <> 'poison') NOT VALID`)
+	sc.rule(t, houseRule, dropHouseRule)
 	return sc.call(t.Context())
 }
 
 func commitRefuses(t *testing.T, sc *scene) error {
 	t.Helper()
 	sc.open(t)
-	sc.Exec(t, refuse+`
+	sc.rule(t, refuse+`
 		CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON tasks DEFERRABLE INITIALLY DEFERRED
-		FOR EACH ROW EXECUTE FUNCTION refuse()`)
+		FOR EACH ROW EXECUTE FUNCTION refuse()`,
+		`DROP TRIGGER refuse ON tasks`)
 	err := sc.call(t.Context())
 	if sc.tx != nil && err == nil {
 		if err := sc.tx.Commit(t.Context()); storetest.SQLState(err) != "P0001" {

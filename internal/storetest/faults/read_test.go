@@ -52,19 +52,21 @@ var reads = []method{
 // A read is never ErrUncertain, whatever happens to it.
 func TestReads(t *testing.T) {
 	t.Parallel()
-	b := storetest.Setup(t)
-	p := newProxy(t, b.URL)
 	for _, m := range reads {
-		for _, e := range events {
-			if !e.network {
-				continue
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			b := storetest.Setup(t)
+			p := newProxy(t, b.URL)
+			for _, e := range events {
+				for _, kind := range kinds {
+					if e.network {
+						t.Run(e.name+" ("+kind+")", func(t *testing.T) {
+							check(t, newScene(t, b, p, kind, m), e, cell{"the cause", "nothing"})
+						})
+					}
+				}
 			}
-			for _, kind := range kinds { //nolint:paralleltest // they share a proxy
-				t.Run(m.name+": "+e.name+" ("+kind+")", func(t *testing.T) {
-					check(t, newScene(t, b, p, kind, m), e, cell{"the cause", "nothing"})
-				})
-			}
-		}
+		})
 	}
 }
 
@@ -99,7 +101,6 @@ func TestReadsOfWrites(t *testing.T) {
 		{stale("SetStatus", 1), "GetTask", cell{"the cause", "nothing"}},
 		{stale("Heartbeat", 0, 1, 2), "ListHeld", cell{"the cause", "nothing"}},
 		{stale("Heartbeat", 1), "ListHeld", cell{"`ErrUncertain`", "the others"}},
-		{methodNamed(t, "Create with a Key"), "GetTask", cell{"`ErrUncertain`", "all"}},
 	} {
 		for _, kind := range autonomous {
 			for _, f := range []fault{{}, {request: 1}, {request: 1, answer: 0.5}, {mute: true}, {prepare: true}} {

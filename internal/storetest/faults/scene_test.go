@@ -37,12 +37,7 @@ type scene struct {
 func newScene(t *testing.T, b *storetest.Bundle, p *proxy, kind string, m method) *scene {
 	t.Helper()
 	sc := &scene{Bundle: b, proxy: p, kind: kind, method: m}
-	b.Exec(t, `
-		DROP TRIGGER IF EXISTS refuse ON tasks;
-		DROP TRIGGER IF EXISTS hang ON tasks;
-		DROP TRIGGER IF EXISTS fail_write ON tasks;
-		ALTER TABLE tasks DROP CONSTRAINT IF EXISTS house_rule;
-		TRUNCATE tasks, task_keys, task_failures`)
+	b.Exec(t, `DELETE FROM tasks; DELETE FROM task_keys; DELETE FROM task_failures`)
 	b.Exec(t, `
 		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		SELECT $1, 1, $2, 1, $3, CASE WHEN i = 2 THEN $4 ELSE '' END, $5, $6, $6 FROM generate_series(1, 3) AS i`,
@@ -168,17 +163,29 @@ func (sc *scene) lock(t *testing.T, sql string) (release func()) {
 	}
 }
 
+// rule makes a rule of somebody else for the table, and drops it behind the scene.
+func (sc *scene) rule(t *testing.T, create, drop string) {
+	t.Helper()
+	sc.Exec(t, create)
+	t.Cleanup(func() {
+		if _, err := sc.Admin.Exec(context.WithoutCancel(t.Context()), drop); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // hang has each statement that writes to tasks wait for a lock when it runs, and returns what gives that back. A lock of
 // the table would be waited for already when the statement is prepared.
 func (sc *scene) hang(t *testing.T) (release func()) {
 	t.Helper()
-	sc.Exec(t, `
+	sc.rule(t, `
 		CREATE OR REPLACE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
 			PERFORM pg_advisory_xact_lock(1);
 			RETURN NULL;
 		END $$;
-		CREATE TRIGGER hang BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION hang()`)
+		CREATE TRIGGER hang BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION hang()`,
+		`DROP TRIGGER hang ON tasks`)
 	return sc.lock(t, `SELECT pg_advisory_xact_lock(1)`)
 }
 

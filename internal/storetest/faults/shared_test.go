@@ -2,9 +2,11 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -75,6 +77,31 @@ func TestSharedCreates(t *testing.T) {
 		if f.prepare && uncertain > 0 || !f.prepare && uncertain < 2 {
 			t.Errorf("%+v: it is uncertain for %d callers", f, uncertain)
 		}
+	}
+}
+
+// A create that waits for a connection until its deadline was never sent, shared or not.
+func TestSharedCreatesWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	only, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := taskstore.New(pool, taskstore.WithGroupCommit(true))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	results := make(map[string]error)
+	createAtOnce(ctx, s, 64, results)
+	only.Release()
+	for _, err := range results {
+		if told(err) != "the cause" || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the caller is told %s (%v)", told(err), err)
+		}
+	}
+	if rows := storetest.Stored(t, b.Admin); len(rows) > 0 {
+		t.Errorf("stored %+v", rows)
 	}
 }
 

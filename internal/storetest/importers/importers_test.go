@@ -17,7 +17,7 @@ const module = "github.com/tasklane/tasks"
 // scratch is a module of somebody who imports packages, and nothing else.
 type scratch struct{ dir string }
 
-// newScratch writes the module with its go.mod as far as a person would: the requirements that are given.
+// newScratch writes the module. Its go.mod has these requirements, as a person would write them.
 func newScratch(t *testing.T, requirements []string, imports ...string) scratch {
 	t.Helper()
 	root := strings.TrimSpace(goCommand(t, ".", "list", "-m", "-f", "{{.Dir}}", module))
@@ -35,8 +35,8 @@ func newScratch(t *testing.T, requirements []string, imports ...string) scratch 
 	return s
 }
 
-// goCommand runs go as an importer would. All modules it needs are those that built this test, so the
-// network is asked only where the module cache was emptied meanwhile.
+// goCommand runs go as an importer would. This test was built from all modules that it needs, so they are in the
+// module cache.
 func goCommand(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
@@ -86,7 +86,7 @@ func (s scratch) sums(t *testing.T) map[string]bool {
 	return all
 }
 
-// Of this module an importer compiles three packages, and besides them pgx and what pgx needs.
+// An importer compiles three packages of this module, pgx, and what pgx needs.
 func TestImportersCompilePgxAndNothingElse(t *testing.T) {
 	t.Parallel()
 	allowed := regexp.MustCompile(`^(` + strings.Join([]string{
@@ -163,7 +163,7 @@ func TestImportersGoSumIsThatOfPgx(t *testing.T) {
 	}
 }
 
-// Nor do the store's own tests lean on anything that an importer would have to resolve.
+// The store's own tests need nothing that an importer would have to resolve.
 func TestTestsBesideTheStoreImportPgxAtMost(t *testing.T) {
 	t.Parallel()
 	out := goCommand(t, ".", "list", "-f", "{{range .TestImports}}{{.}}\n{{end}}{{range .XTestImports}}{{.}}\n{{end}}",

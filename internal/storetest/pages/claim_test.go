@@ -27,8 +27,8 @@ type workCost struct {
 	naive, naiveNoIndex     int64
 }
 
-// A claim, of all or of one batch, costs what it costs on a table that holds nothing else, whatever
-// was finished and whatever dead entries an old snapshot keeps.
+// A claim, of all or of one batch, costs as much as on a table that holds nothing else, however much was finished and
+// however many dead entries an old snapshot keeps.
 func TestPagesOfAClaim(t *testing.T) {
 	t.Parallel()
 	const finished, dead = 1_000_000, 100_000
@@ -61,8 +61,8 @@ func TestPagesOfAClaim(t *testing.T) {
 	check(large, "both")
 }
 
-// A batch that has nothing pending, however frequent it is, is not looked for among the pending tasks of
-// others. A claim that says `ORDER BY id` and no more is, which shows that the planner is tempted here.
+// A claim of a batch that has nothing pending does not search the pending tasks of other batches, however frequent the
+// batch is. A query that says `ORDER BY id` and no more does so here, which shows that the test can fail.
 func TestPagesOfABatchWithNothingPending(t *testing.T) {
 	t.Parallel()
 	const rows, most = 100_000, 20

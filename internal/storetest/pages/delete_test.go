@@ -7,8 +7,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// What DeleteFinished has deleted, and an old snapshot keeps, costs the calls that follow nothing: each
-// goes on where the one before stopped.
+// Rows that DeleteFinished has deleted and an old snapshot keeps cost the calls that follow nothing: each goes on
+// where the one before stopped.
 func TestPagesOfDeleteFinished(t *testing.T) {
 	t.Parallel()
 	for _, planMode := range []string{customPlan, genericPlan} {

@@ -10,13 +10,12 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// A heartbeat on a table that has seen some is a HOT update: it writes no index. What the first ones cost,
-// which find their pages filled up by the claim, is logged beside it.
+// Heartbeats are HOT updates, which write no index. The first ones are not, because the claim has filled their pages:
+// how many is logged.
 //
-// Not beside other tests: while a transaction that writes goes on anywhere on the server, even in another
-// database, no page gets rid of old versions, and full pages have no room for a HOT update. On a server
-// with other users a window may be disturbed like that; without the storage parameters, or with an
-// index on updated_at, none of them passes.
+// This test runs alone: while a transaction that writes goes on anywhere on the server, even in another database, no
+// page gets rid of old versions, and full pages have no room for a HOT update. On a server with other users a window
+// may be disturbed like that; without the storage parameters, or with an index on updated_at, none of them passes.
 func TestHeartbeatsAreHOT(t *testing.T) { //nolint:paralleltest // see above
 	const leases, warmUp, measured, windows = 500, 5_000, 10_000, 3
 	for _, batch := range []int{1, 50, leases} {

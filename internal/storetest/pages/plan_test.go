@@ -10,8 +10,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// hostilePlans are what may lead a planner astray, as settings of a session. A nested loop that runs a
-// subquery again for each row is what over-claims.
+// hostilePlans are settings that make the planner choose other plans. A nested loop, which runs a subquery again for
+// each row, is the plan that claims too many.
 var hostilePlans = map[string]map[string]string{
 	"as it is": {},
 	"nested loop": {
@@ -23,7 +23,7 @@ var hostilePlans = map[string]map[string]string{
 	"seq scan":   {"enable_indexscan": "off", "enable_indexonlyscan": "off", "enable_bitmapscan": "off"},
 }
 
-// hostileStatistics fill the table with pending tasks, and leave the planner with a belief about it.
+// hostileStatistics fill the table with pending tasks, and leave statistics on it, true or false.
 var hostileStatistics = map[string]func(t *testing.T, b *table, pending int){
 	"true": func(t *testing.T, b *table, pending int) {
 		b.pending(t, pending)
@@ -40,7 +40,7 @@ var hostileStatistics = map[string]func(t *testing.T, b *table, pending int){
 	},
 }
 
-// A claim returns at most n under every plan. A claim as it is usually written does not, in this very setting.
+// A claim returns at most n under every plan. The test shows too that naiveClaim takes more under some of these plans.
 func TestClaimNeverTakesMore(t *testing.T) {
 	t.Parallel()
 	const pending, n = 500, 5

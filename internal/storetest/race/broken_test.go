@@ -23,8 +23,8 @@ func unexplained(problems []string) bool {
 	return false
 }
 
-// The race is no race if nobody can lose it: with workers that complete a task by its id, as job queues
-// often do, the same check finds that they overwrote each other.
+// The check finds a faulty worker. These complete a task by its id, as job queues often do, and so overwrite each
+// other.
 func TestRaceRejectsCompletionByID(t *testing.T) {
 	t.Parallel()
 	for round := range uint64(20) {

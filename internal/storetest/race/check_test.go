@@ -9,8 +9,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// histories returns the history of each task, and what in the calls or in the audit has no explanation
-// even before a model is asked.
+// histories returns the history of each task, and the problems that show in the calls and the audit without the model.
 func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 	var problems []string
 	tasks := map[int64]timeline{}
@@ -71,7 +70,7 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 	return tasks, problems
 }
 
-// problems returns all that is wrong with the race, once nobody runs any more.
+// problems returns all that is wrong with the race. It is called when all actors have stopped.
 func (r *race) problems() []string {
 	r.t.Helper()
 	end := time.Since(r.began).Nanoseconds()

@@ -10,8 +10,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// each runs f until the race ends, at most once in that time: these actors are to disturb the workers,
-// not to starve them.
+// each runs f until the race ends, at most once in each pause, so that these actors disturb the workers and do not
+// starve them.
 func (a *actor) each(pause time.Duration, f func()) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
@@ -25,7 +25,7 @@ func (a *actor) each(pause time.Duration, f func()) {
 	}
 }
 
-// One notes a step on one task of a call that answers with an error or not at all.
+// one notes the step of a call that concerns one task and whose only answer is an error or none.
 func (c *call) one(task int64, s step, err error) error {
 	s.outcome = tookPlace
 	if err != nil {
@@ -116,7 +116,7 @@ func (a *actor) edit(s *taskstore.Store) {
 	})
 }
 
-// reset is an operator's own UPDATE, who minds the status and perhaps the time, in seconds.
+// reset is an operator's UPDATE by hand: of the status and, in some cases, of updated_at, in seconds.
 func (a *actor) reset(pool *pgxpool.Pool) {
 	id, to := a.anyTask(), taskstore.Pending
 	if a.oneIn(4) {

@@ -19,7 +19,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// race is a table that many fight over, and the history of what each of them was told.
+// race is a table that many actors change at once, and the history of what each of them was told.
 type race struct {
 	t     *testing.T
 	b     *storetest.Bundle

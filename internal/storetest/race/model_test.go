@@ -12,15 +12,15 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// lease is a small model of one task: what the table says of it, as far as anybody was told. A version
-// names at most one holder, so that holding a lease is knowing the version of a row in processing.
+// lease is a small model of one task: what the table says of it, as far as any caller was told. Whoever knows the
+// version of a row in processing holds its lease.
 type lease struct {
 	status  taskstore.Status
 	version taskstore.Millis // 0: a change nobody was told the version of
 	floor   taskstore.Millis // the highest version that anybody was told of: each new one lies above it
 }
 
-// Moved is the lease after a change to a version that nobody was told.
+// moved is the lease after a change to a version that nobody was told.
 func (l lease) moved(to taskstore.Status) lease { return lease{status: to, floor: l.floor} }
 
 // told is the lease after a change to a version that its maker was told.
@@ -32,7 +32,7 @@ func (l lease) heldBy(version taskstore.Millis) bool {
 	return l.status == taskstore.Processing && l.version == version
 }
 
-// step is what one call did to one task, its input and its outcome in one.
+// step is what one call did to one task: its input and its outcome.
 type step struct {
 	kind    stepKind
 	version taskstore.Millis // that the caller presented
@@ -64,7 +64,7 @@ const (
 	isUnknown  outcome = "unknown" // the connection broke: it may have happened, or may yet
 )
 
-// after returns the leases that l may be after s, none if s cannot have gone like that.
+// after returns what l may have become by s, or nothing if s cannot have had this outcome.
 func (s step) after(l lease) []lease {
 	next, can := s.effect(l)
 	switch {

@@ -20,9 +20,9 @@ const (
 	raceSeed = "TASKSTORE_RACE_SEED" // as a run printed it; the clock's if unset
 )
 
-// Sixteen workers, requeuers, an editor, a foreign program, an operator, and somebody who kills their
-// connections. What each of them was told must fit a task that is one thing at a time and has one
-// holder at most; and so must what the table went through.
+// Sixteen workers, requeuers, an editor, a foreign program, an operator, and an actor that kills their connections. A
+// model of a task, which has one status and at most one holder at a time, must explain what each of them was told, and
+// the changes of the table too.
 func TestRace(t *testing.T) {
 	t.Parallel()
 	length, seed, enough := 5*time.Second, uint64(time.Now().UnixNano()), anything
@@ -57,7 +57,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// anything is enough where the time is short.
+// anything is the condition for the end of a short race: none.
 func anything(*race) bool { return true }
 
 // raceOf returns the options of the four programs that the workers belong to.
@@ -73,7 +73,7 @@ func raceOf(kind string) [][]taskstore.Option {
 	}
 }
 
-// run lets all of them loose for that long, and on until it is enough.
+// run starts all actors. They stop after that time, and not before enough reports true.
 func (r *race) run(programs [][]taskstore.Option, seed uint64, end endLeases, length time.Duration,
 	enough func(*race) bool) {
 	r.t.Helper()

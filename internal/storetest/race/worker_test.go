@@ -31,7 +31,7 @@ func endByStore(ctx context.Context, s *taskstore.Store, to taskstore.Status, ta
 	panic("no method leads to " + to.String())
 }
 
-// endByID is how a job is often finished: whoever says so has it.
+// endByID ends tasks by id alone, as job queues often do: it does not ask who holds them.
 func endByID(pool *pgxpool.Pool) endLeases {
 	return func(ctx context.Context, _ *taskstore.Store, to taskstore.Status, tasks []taskstore.Task) error {
 		for {
@@ -123,8 +123,8 @@ func (w *worker) work(tasks []taskstore.Task) {
 	}
 }
 
-// heartbeat returns the tasks that the worker goes on with. Now and then it does so although it was told
-// that the lease is lost.
+// heartbeat returns the tasks that the worker goes on with. Sometimes it goes on with tasks although it was told that
+// their leases are lost.
 func (w *worker) heartbeat(tasks []taskstore.Task) []taskstore.Task {
 	if len(tasks) == 0 {
 		return nil
@@ -147,7 +147,7 @@ func (w *worker) heartbeat(tasks []taskstore.Task) []taskstore.Task {
 	return slices.DeleteFunc(tasks, func(task taskstore.Task) bool { return slices.Contains(lost, task) })
 }
 
-// Finish ends leases, and now and then insists when it is told that they are lost or is told nothing.
+// finish ends leases. Sometimes it tries again after it was told that they are lost, or was told nothing.
 func (w *worker) finish(tasks []taskstore.Task) {
 	to := []taskstore.Status{taskstore.Completed, taskstore.Completed, taskstore.Failed, taskstore.Pending}[w.rng.IntN(4)]
 	c, err := w.do(stepEnd, func(ctx context.Context, c *call) error {

@@ -63,7 +63,7 @@ func TestTableIsTheDocuments(t *testing.T) {
 		t.Errorf("the columns are\n%s\nand not the document's\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
-	// Further indexes are ours to have. All are valid, and none is unique but the primary key.
+	// There may be further indexes. All are valid, and none is unique but the primary key.
 	got, want = lines(t, conn, indexes, "public"), lines(t, conn, indexes, "document")
 	if len(want) != 8 {
 		t.Errorf("the document has %d indexes, want 8", len(want))
@@ -85,7 +85,7 @@ func TestTableIsTheDocuments(t *testing.T) {
 	}
 }
 
-// A further constraint refuses nothing that the document allows, except a status that is none.
+// The one constraint that the document does not have refuses a status outside 0 to 3, and nothing else.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

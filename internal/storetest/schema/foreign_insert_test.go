@@ -94,7 +94,7 @@ func TestForeignInserts(t *testing.T) {
 	}
 }
 
-// What is right already stays as it is, to the edges of what can be a time in milliseconds.
+// Values that are already right are kept, up to the limits of what can be a time in milliseconds.
 func TestSoundForeignInsertsAreKept(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

@@ -37,8 +37,8 @@ func staleTimes() []badTime {
 	)
 }
 
-// checkForeign holds a row after a foreign write to the rule, given how it was before and whether the
-// version may stay.
+// checkForeign checks the times of a row after a foreign write. before is the row as it was; keepsVersion says whether
+// the version has to stay.
 func checkForeign(t *testing.T, b *storetest.Bundle, before taskstore.Task, keepsVersion bool) taskstore.Task {
 	t.Helper()
 	latest := b.Now(t)
@@ -59,8 +59,8 @@ func checkForeign(t *testing.T, b *storetest.Bundle, before taskstore.Task, keep
 	return row
 }
 
-// A raw touch of a task in processing leaves its worker the lease; a touch of any other task is a
-// change like any other.
+// A foreign update that leaves a task in processing leaves its worker the lease. Of any other task it makes a new
+// version.
 func TestForeignTouches(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -124,7 +124,7 @@ func TestForeignResets(t *testing.T) {
 	}
 }
 
-// A reset there and back again is no way to keep the lease either: the version has risen twice.
+// A reset to pending and back does not keep the lease either: the version has risen twice.
 func TestForeignResetThereAndBack(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -136,7 +136,7 @@ func TestForeignResetThereAndBack(t *testing.T) {
 	storetest.WantError(t, b.Store.Complete(t.Context(), before), taskstore.ErrConflict)
 }
 
-// A foreign write that raises the version in milliseconds looks like an honest one, and is one.
+// A foreign write that raises the version, in milliseconds, is a change like the store's own.
 func TestForeignRaiseIsAVersion(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -151,8 +151,8 @@ func TestForeignRaiseIsAVersion(t *testing.T) {
 	}
 }
 
-// Rows from a time without guards, written while the triggers are off: the first foreign touch puts
-// them right and does not pin them, and the store's own change works on them as they are.
+// Rows from before the guards, written while the triggers are off: the first foreign update repairs their times, and
+// does not set them in the future. The store's own change works on them as they are.
 func TestRowsFromBeforeTheGuards(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

@@ -44,7 +44,7 @@ func TestClaimTakesTheOldestPending(t *testing.T) {
 			t.Errorf("claimed\n%+v, want the rows as stored\n%+v", got, want[3:6])
 		}
 
-		// The rest, and then nothing, which is no error.
+		// The rest. Then nothing, which is not an error.
 		rest, err := s.Claim(t.Context(), 3)
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +155,7 @@ func TestClaimTakesWhatWasPutBackFirst(t *testing.T) {
 	})
 }
 
-// What another program puts back the Store cannot know of; it finds it all the same.
+// The Store does not know when another program puts a task back, but finds it within a second.
 func TestClaimFindsWhatOthersPutBack(t *testing.T) {
 	t.Parallel()
 	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
@@ -214,7 +214,7 @@ func TestClaimInATransaction(t *testing.T) {
 	})
 }
 
-// Claims with locks pass by the tasks that another one is taking.
+// Claims with locks pass by the tasks that another claim is taking.
 func TestClaimsPassEachOther(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -228,7 +228,7 @@ func TestClaimsPassEachOther(t *testing.T) {
 	storetest.WantIDs(t, "beside another claim", storetest.IDs(ts), 4, 5)
 }
 
-// Claims without locks wait for the other one's end, and take what it left.
+// Claims without locks wait for the other claim's end, and take what it left.
 func TestOptimisticClaimsWait(t *testing.T) {
 	t.Parallel()
 	for _, commit := range []bool{true, false} {
@@ -258,7 +258,7 @@ func TestOptimisticClaimsWait(t *testing.T) {
 	}
 }
 
-// Where the snapshot is older than another's claim, the caller has to start over, and is told so.
+// Where the snapshot is older than another claim, the caller gets an error that says to start over.
 func TestClaimInAStrictTransaction(t *testing.T) {
 	t.Parallel()
 	for _, level := range storetest.StrictLevels {

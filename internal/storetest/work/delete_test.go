@@ -49,7 +49,7 @@ func TestDeleteFinishedIsExactAndResumes(t *testing.T) {
 	storetest.DeleteFinished(t, b.Store, 6, 6)
 	storetest.DeleteFinished(t, b.Store, 6, 0)
 
-	// What is finished later is found later, wherever it stands.
+	// Tasks that are finished later are found later, wherever they stand.
 	b.History(t, 5, taskstore.Pending, storetest.LongAgo)
 	storetest.DeleteFinished(t, b.Store, 1, 0)
 	b.Exec(t, `UPDATE tasks SET status = 3, updated_at = updated_at + 1`)
@@ -85,7 +85,7 @@ func TestDeleteFinishedOfImportedRows(t *testing.T) {
 	storetest.DeleteFinished(t, b.Store, 10_000, 3500)
 }
 
-// However many old tasks stay in between, and however many slices of the table that makes.
+// It deletes all of them, however many other old tasks lie between and however many slices of the table that makes.
 func TestDeleteFinishedAcrossSlices(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -154,7 +154,7 @@ func TestDeleteFinishedPassesByYoungRows(t *testing.T) {
 	storetest.DeleteFinished(t, b.Store, 100, 10)
 }
 
-// Rows that a trigger of somebody's protects stay, and do not keep the call from its end.
+// Rows that a foreign trigger protects stay, and the call ends all the same.
 func TestDeleteFinishedPassesByProtectedRows(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -166,7 +166,7 @@ func TestDeleteFinishedPassesByProtectedRows(t *testing.T) {
 	storetest.DeleteFinished(t, b.Store, 2000, 0)
 }
 
-// Its transactions are short: what was deleted before an error stays deleted, and is said.
+// Its transactions are short: rows that were deleted before an error stay deleted, and are counted.
 func TestDeleteFinishedCountsUpToAnError(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

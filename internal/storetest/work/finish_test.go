@@ -59,7 +59,7 @@ func TestFinishEndsLiveLeases(t *testing.T) {
 			if !slices.Equal(after, want) {
 				t.Errorf("stored\n%+v, want\n%+v", after, want)
 			}
-			// A lease ends once.
+			// A lease can be ended once.
 			storetest.WantConflict(t, f.End(b.Store, t.Context(), tasks...), 1, 2, 3)
 			if !slices.Equal(storetest.Stored(t, b.Pool), after) {
 				t.Error("ending a lease twice changed rows")
@@ -127,14 +127,14 @@ func TestHeartbeatRenewsInPlace(t *testing.T) {
 		}
 	}
 
-	// What was presented is spent; what was returned is alive.
+	// The version that was presented is no longer a lease; the one that was returned is.
 	storetest.WantConflict(t, b.Store.Complete(t.Context(), presented[0]), live[2].ID)
 	if err := b.Store.Complete(t.Context(), batch[0], batch[2], batch[8]); err != nil {
 		t.Error(err)
 	}
 }
 
-// None is a batch too: it needs no server.
+// A batch may be empty: it needs no server.
 func TestNoTasksNoStatement(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

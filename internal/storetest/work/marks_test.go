@@ -22,8 +22,8 @@ func (h *hooked) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 	return h.Pool.Query(ctx, sql, args...)
 }
 
-// A claim that comes back short looks below its mark too. What it took and somebody put back in between
-// it returns once, with the lease that is alive.
+// A claim that comes back short looks below its mark too. It may take a task twice, if another program put the task
+// back in between: it returns the task once, with the live lease.
 func TestClaimReturnsATaskOnce(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -44,8 +44,8 @@ func TestClaimReturnsATaskOnce(t *testing.T) {
 	}
 }
 
-// A claim under way does not carry its mark past a later claim that begins at the bottom again: what
-// another program has put back down there is not passed over for longer than a second.
+// A claim under way does not move the mark past what a later claim has found at the bottom. So what another program
+// has put back there is not passed over for longer than a second.
 func TestClaimsUnderWayKeepNoMark(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

@@ -39,7 +39,7 @@ func TestLeaseCrossesAProcessBoundary(t *testing.T) {
 		t.Errorf("stored %+v, want %+v", row, want)
 	}
 
-	// The task that is handed over twice is finished once.
+	// A task that is handed over twice is finished once.
 	out, err := child(t, b, handed)
 	if err == nil || !strings.Contains(out, "conflict") {
 		t.Errorf("the second worker said %v, not that there is a conflict:\n%s", err, out)

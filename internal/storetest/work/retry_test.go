@@ -83,7 +83,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 	}
 }
 
-// A worker whose batch meets another's transaction the other way round is the one that waits again.
+// A worker and another transaction lock two rows in opposite orders. The worker's statement is sent again.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

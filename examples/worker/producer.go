@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// produce creates mails number first to last. Each has a key, so that it may be called again after an error that leaves
+// open what was done, and creates nothing twice.
+func produce(ctx context.Context, store *taskstore.Store, first, last int) ([]int64, error) {
+	var tasks []taskstore.NewTask
+	for i := first; i <= last; i++ {
+		argument, err := taskstore.EncodeArgument(mail{To: fmt.Sprintf("customer-%d@example.com", i), Subject: "Your order"})
+		if err != nil {
+			return nil, err
+		}
+		n := int64(i)
+		tasks = append(tasks, taskstore.NewTask{
+			IntegrationID: n%10 + 1, UserID: n%1000 + 1, ClientID: n%50 + 1, AccountID: n%200 + 1, TemplateID: n%5 + 1,
+			Argument: argument,
+			Key:      fmt.Sprintf("order-%d", i),
+		})
+	}
+	for {
+		ids, err := store.CreateMany(ctx, tasks)
+		if !errors.Is(err, taskstore.ErrUncertain) || ctx.Err() != nil {
+			return ids, err
+		}
+	}
+}

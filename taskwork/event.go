@@ -1,0 +1,79 @@
+package taskwork
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+// Kind says what an [Event] tells. Its text is a word in lower case, fit for a metric's label.
+type Kind string
+
+// The kinds of events. Of each task that is claimed there is one Started, and one of Completed, Failed, Released and Lost.
+// A task that is claimed just when ctx ends is Released without being Started.
+const (
+	Claimed   Kind = "claimed"   // N tasks came, in a call that took Took. N may be 0
+	Started   Kind = "started"   // the handler of Task
+	Completed Kind = "completed" // Task, whose handler took Took
+	Failed    Kind = "failed"    // Task, whose handler took Took and failed by Err. RetryIn is 0 if it is not tried again
+	Released  Kind = "released"  // Task, since Run stops
+	Lost      Kind = "lost"      // Task's lease, which somebody has taken away; or its end was refused for good, by Err
+	Delayed   Kind = "delayed"   // the end of Task is not recorded yet, since somebody has locked its row. It is tried again
+	Retried   Kind = "retried"   // N failed tasks were due, of whatever worker
+	Requeued  Kind = "requeued"  // N tasks of silent workers
+	Away      Kind = "away"      // the database does not answer, or answers by Err. It is told once, and Run goes on trying
+	Back      Kind = "back"      // it answers again, after Took
+)
+
+// Event is something worth knowing of a [Run].
+type Event struct {
+	Kind    Kind
+	Task    taskstore.Task // of one task. Its UpdatedAt is the version of the claim, or a later one
+	N       int            // how many tasks: 1 if it is about one
+	Took    time.Duration
+	Err     error
+	RetryIn time.Duration
+
+	// Unsure is set where a task's end was sent, the answer was lost, and the lease is gone since: the task was ended, or else
+	// it was requeued and is handled again.
+	Unsure bool
+}
+
+// tell tells an event to whoever wants to know. What is logged never has an argument.
+func (o *owner) tell(e Event) {
+	if e.Task.ID != 0 {
+		e.N = 1
+	}
+	if o.cfg.Observe != nil {
+		o.cfg.Observe(e)
+	}
+	level := slog.LevelDebug
+	switch e.Kind {
+	case Failed, Lost, Delayed, Away:
+		level = slog.LevelWarn
+	case Retried, Requeued, Back:
+		level = slog.LevelInfo
+	}
+	if !o.cfg.Log.Enabled(o.calls, level) {
+		return
+	}
+	attrs := []slog.Attr{slog.Int("tasks", e.N), slog.Duration("took", e.Took)}
+	if e.Task.ID != 0 {
+		attrs = append(attrs, slog.Int64("task", e.Task.ID), slog.Int64("template", e.Task.TemplateID))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", e.Err.Error()), slog.Duration("retry_in", e.RetryIn))
+	}
+	if e.Unsure {
+		attrs = append(attrs, slog.Bool("unsure", true))
+	}
+	o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
+}
+
+// tellSome tells an event about n tasks, if there are any.
+func (o *owner) tellSome(k Kind, n int) {
+	if n > 0 {
+		o.tell(Event{Kind: k, N: n})
+	}
+}
