@@ -42,8 +42,8 @@ test: ## Run all tests; finds or starts a Postgres
 	go test ./...
 
 .PHONY: test-race
-test-race: ## Run all tests under the race detector, but not the page counts: it does not change what a statement reads
-	go test -race $$(go list ./... | grep -v /storetest/pages)
+test-race: ## Run all tests under the race detector, but for faults, and for page counts, which it does not change
+	go test -race $$(go list ./... | grep -vE '/storetest/(pages|faults|failover)$$')
 
 RACE ?= 30s
 .PHONY: race
@@ -53,7 +53,7 @@ race: ## Race workers, foreign writers and failures for RACE=30s, and check each
 FAULTS ?= 10s
 .PHONY: faults
 faults: ## Cut the network, lock rows, kill and promote servers under the store, FAULTS=10s at random (by hand: FAULTS=10m)
-	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -count=1 -timeout 0 ./internal/storetest/faults/... ./internal/storetest/failover/...
+	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -race -count=1 -timeout 0 ./internal/storetest/faults/... ./internal/storetest/failover/...
 
 .PHONY: test-kill
 test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
@@ -87,7 +87,7 @@ bench-databases: ## Measure what taskstoretest costs a test, beside a fresh migr
 	go test -run '^$$' -bench . -benchtime 20x ./taskstoretest
 
 .PHONY: test-matrix
-test-matrix: ## Run all tests on PostgreSQL 14 to 18, or on VERSIONS="14 18"
+test-matrix: ## Run all tests but faults on PostgreSQL 14 to 18, or on VERSIONS="14 18"
 	VERSIONS="$(VERSIONS)" tools/matrix.sh
 
 .PHONY: docker-test

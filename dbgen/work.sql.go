@@ -65,7 +65,7 @@ SET status = 1,
             ELSE $1::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.status = 0 AND old.id >= $2 AND old.id <> ALL ($3::bigint[])
+    WHERE (old.status = 0 OR old.status = 0::bigint) AND old.id >= $2 AND old.id <> ALL ($3::bigint[])
     ORDER BY old.id
     LIMIT $4::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -130,7 +130,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
-        AND old.status = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint) AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
     ORDER BY old.id + 0
     LIMIT $7::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -197,7 +197,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2
-        AND old.status = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint) AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
     ORDER BY old.id - 0
     LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -259,7 +259,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = $2
-        AND old.status = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint) AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
     ORDER BY old.id * 1
     LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -327,7 +327,7 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND old.status = 0 AND old.id - 0 >= turn.first AND old.id <> ALL ($5::bigint[])
+            AND (old.status = 0 OR old.status = 0::bigint) AND old.id - 0 >= turn.first AND old.id <> ALL ($5::bigint[])
         ORDER BY old.id - 0
         LIMIT turn.quota
         FOR NO KEY UPDATE SKIP LOCKED) AS picked))

@@ -69,7 +69,7 @@ func holdToTheDocument(t *testing.T, url string) {
 	if _, err := m.Adopt(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	const versions = `SELECT string_agg(version_id::text, ',' ORDER BY id) FROM goose_db_version`
+	const versions = `SELECT string_agg(version_id::text, ',' ORDER BY id) FROM tasks_goose_version`
 	if recorded := dbtest.Value[string](t, url, versions); recorded != "0,1" {
 		t.Errorf("adopt recorded %s, want 0,1", recorded)
 	}

@@ -33,7 +33,7 @@ SET status = 1,
             ELSE @step::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.status = 0 AND old.id >= @first AND old.id <> ALL (@avoid::bigint[])
+    WHERE (old.status = 0 OR old.status = 0::bigint) AND old.id >= @first AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -50,7 +50,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint) AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id + 0
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -66,7 +66,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id
-        AND old.status = 0 AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint) AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id - 0
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -82,7 +82,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = @template_id
-        AND old.status = 0 AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint) AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id * 1
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -104,7 +104,7 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND old.status = 0 AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
+            AND (old.status = 0 OR old.status = 0::bigint) AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
         ORDER BY old.id - 0
         LIMIT turn.quota
         FOR NO KEY UPDATE SKIP LOCKED) AS picked))

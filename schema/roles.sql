@@ -81,9 +81,9 @@ BEGIN
     IF to_regprocedure('tasks_guard()') IS NOT NULL THEN
         ALTER FUNCTION tasks_guard() OWNER TO tasks_migrate;
     END IF;
-    IF to_regclass('goose_db_version') IS NOT NULL THEN
-        ALTER TABLE goose_db_version OWNER TO tasks_migrate;
-        REVOKE ALL ON goose_db_version FROM tasks_service, tasks_read;
-        GRANT SELECT ON goose_db_version TO tasks_read;
+    IF to_regclass('tasks_goose_version') IS NOT NULL THEN
+        ALTER TABLE tasks_goose_version OWNER TO tasks_migrate;
+        REVOKE ALL ON tasks_goose_version FROM tasks_service, tasks_read;
+        GRANT SELECT ON tasks_goose_version TO tasks_read;
     END IF;
 END $$;

@@ -96,10 +96,11 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	if n > 0 && claimErr == nil {
 		ts, claimErr = s.endClaim(ctx, f, at, n, ts)
 	}
-	if claimErr != nil { // the ends are done all the same
-		if s.inTransaction() {
+	if claimErr != nil {
+		if s.inTransaction() || len(doneCompleted)+len(doneReleased)+len(doneFailed) == 0 {
 			return nil, claimErr
 		}
+		// The ends are done all the same.
 		s.log.WarnContext(ctx, "taskstore: leases were ended, but no tasks claimed", "n", n, "error", claimErr)
 	}
 	return ts, conflict(lost)

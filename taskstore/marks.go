@@ -39,7 +39,7 @@ type span struct {
 const (
 	bottom   = math.MinInt64
 	markAge  = time.Second
-	maxMarks = 1024 // queues; beyond it one is forgotten, which costs its next claim a look from the bottom
+	maxMarks = 4096 // queues; beyond it one is forgotten, which costs its next claim a look from the bottom
 )
 
 func newMarks() *marks { return &marks{of: make(map[Filter]*mark)} }

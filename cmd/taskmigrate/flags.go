@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +18,10 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.databaseURL, "database-url", "",
 		"database to work on; else DATABASE_URL, else libpq's PG* variables")
+	flags.StringVar(&a.opts.Schema, "schema", "",
+		"schema of the table; else the first of the search path that has it")
+	flags.StringVar(&a.opts.HistoryTable, "history-table", migrate.HistoryTable,
+		"table of the history, in that schema; plain goose: -table")
 	flags.StringVar(&a.output, "output", "text", "format of the report: text or json")
 	flags.DurationVar(&a.opts.Wait, "wait", a.opts.Wait, "time for the server to accept connections")
 	flags.DurationVar(&a.opts.LockTimeout, "lock-timeout", a.opts.LockTimeout,
@@ -99,10 +104,22 @@ func (a *app) readEnv(cmd *cobra.Command) (err error) {
 // commandLine is how to call the command again after it stopped on its way.
 func commandLine(cmd *cobra.Command) string {
 	line := cmd.CommandPath()
-	if to := cmd.Flags().Lookup("to"); to != nil && to.Changed {
-		line += " --to " + to.Value.String()
+	for _, name := range []string{"schema", "history-table", "to"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			line += " --" + name + " " + shellWord(flag.Value.String())
+		}
 	}
 	return line
+}
+
+var plainWord = regexp.MustCompile(`^[\w./-]+$`)
+
+// shellWord is how a shell takes a value as it is.
+func shellWord(value string) string {
+	if plainWord.MatchString(value) {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
 // commandLineError is what cobra says of a command line, with a better hint if there is one.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/tasklane/tasks/internal/migrate"
@@ -38,6 +40,13 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 		fmt.Fprintln(w, "-- nothing to do")
 		return
 	}
+	fmt.Fprintf(w, "-- schema: %s, and nothing else is on the session's search path\n", pgx.Identifier{p.Schema}.Sanitize())
+	if p.Unadopted {
+		fmt.Fprintln(w, "-- tasks is not managed yet: this is what `taskmigrate up` sends after `taskmigrate adopt --yes`")
+	}
+	if len(p.Lacks) > 0 {
+		fmt.Fprintf(w, "-- the role lacks: %s\n", strings.Join(p.Lacks, "; "))
+	}
 	rows := "an unknown number of rows"
 	if p.Rows >= 0 {
 		rows = fmt.Sprintf("about %d rows", p.Rows)
@@ -47,7 +56,7 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 	} else {
 		fmt.Fprintln(w, "-- tasks: no table yet")
 	}
-	fmt.Fprintf(w, "-- one run at a time: the session holds the advisory lock %d throughout\n", migrate.RunLockID)
+	fmt.Fprintf(w, "-- one run at a time: the session holds the advisory lock %d throughout\n", p.RunLock)
 	for _, who := range p.InTheWay {
 		fmt.Fprintf(w, "-- in the way now: %s\n", who)
 	}
@@ -56,6 +65,9 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 		if s.File != file {
 			file = s.File
 			fmt.Fprintf(w, "\n-- %s\n", heading(s))
+			if slices.Contains(p.Recorded, file) {
+				fmt.Fprintln(w, "-- all that it builds is there, so it is only recorded")
+			}
 		}
 		writeStatement(w, s)
 	}
@@ -64,7 +76,7 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 func heading(s migrate.Statement) string {
 	switch {
 	case s.File == "":
-		return "preparation: goose's table"
+		return "preparation: the history"
 	case s.Transaction:
 		return s.File + ", in a transaction"
 	}

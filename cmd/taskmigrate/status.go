@@ -18,18 +18,19 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "List applied, pending and unknown migrations; only reads",
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) (err error) {
-			a.report.Migrations, a.report.Findings, err = m.Status(ctx)
-			if err != nil {
-				return err
+			look := m.Status
+			if check {
+				look = m.Check
 			}
+			a.report.Migrations, a.report.Findings, err = look(ctx)
 			a.report.before = statusText(a.report.Migrations)
-			if check && slices.ContainsFunc(a.report.Migrations, isPending) {
+			if err == nil && check && slices.ContainsFunc(a.report.Migrations, isPending) {
 				a.report.ExitCode = exitPending
 			}
-			return nil
+			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "exit with 3 if a migration is pending")
+	cmd.Flags().BoolVar(&check, "check", false, "exit with 3 if a migration is pending, with 7 if one is unknown or out of order")
 	return cmd
 }
 

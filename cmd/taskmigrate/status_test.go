@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/pressly/goose/v3/lock"
-
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
@@ -43,8 +41,9 @@ func TestStatusNeedsNoLock(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
 	must(t, exitDone, url, "up")
+	plan := parse(t, must(t, exitDone, url, "plan", "--output", "json")).Plan
 	conn := dbtest.Connect(t, url)
-	if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, lock.DefaultLockID); err != nil {
+	if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, plan.RunLock); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := conn.Begin(t.Context())
@@ -62,7 +61,8 @@ func TestStatusShowsWhatTheBinaryDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
 	must(t, exitDone, url, "up")
-	dbtest.Exec(t, url, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, true)`)
+	dbtest.Exec(t, url, `INSERT INTO tasks_goose_version (version_id, is_applied) VALUES (9000, true)`)
+	must(t, exitConflict, url, "status", "--check")
 	got := parse(t, must(t, exitDone, url, "status", "--output", "json"))
 	if unknown := got.inState(migrate.StateUnknown); len(unknown) != 1 || unknown[0] != 9000 {
 		t.Errorf("unknown %v, want 9000", unknown)

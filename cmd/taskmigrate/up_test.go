@@ -101,7 +101,7 @@ func TestEightRunnersApplyEachMigrationOnce(t *testing.T) {
 			t.Errorf("version %d ran %d times", m.Version, times[m.Version])
 		}
 	}
-	if rows := dbtest.Value[int](t, url, `SELECT count(*) FROM goose_db_version`); rows != len(known)+1 {
+	if rows := dbtest.Value[int](t, url, `SELECT count(*) FROM tasks_goose_version`); rows != len(known)+1 {
 		t.Errorf("%d rows in the history, want one a migration and goose's first", rows)
 	}
 }

@@ -19,23 +19,33 @@ type Adoption struct {
 // nothing blocks, it records the first migration as applied, in one transaction, and changes nothing
 // else. Where something blocks the error's Kind is Drift.
 func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
-	conn, history, err := m.look(ctx)
+	conn, m, history, err := m.look(ctx)
 	if err != nil {
 		return Adoption{}, err
 	}
-	defer closeConn(conn)
-	a := Adoption{Migrations: states(m.known, history), Already: len(history) > 0}
-	if err := checkHistory(m.known, history); err != nil || a.Already {
-		return a, err
-	}
-	a.Findings, err = m.judgeForeign(ctx, conn)
-	if err != nil || !yes {
+	a, err := m.judge(ctx, conn, history, yes)
+	closeConn(conn)
+	if err != nil || a.Already || !yes {
 		return a, err
 	}
 	if err := m.recordFirst(ctx); err != nil {
 		return a, asError(ctx, err)
 	}
 	a.Migrations, _, err = m.Status(ctx)
+	return a, err
+}
+
+// judge compares, and tells whether the table may be taken over.
+func (m *Migrator) judge(ctx context.Context, conn *pgx.Conn, history []historyRow, yes bool) (Adoption, error) {
+	a := Adoption{Migrations: states(m.known, history), Already: len(history) > 0}
+	if err := m.checkHistory(history); err != nil || a.Already {
+		return a, err
+	}
+	var err error
+	a.Findings, err = m.judgeForeign(ctx, conn)
+	if err == nil && yes {
+		err = m.checkRights(ctx, conn)
+	}
 	return a, err
 }
 

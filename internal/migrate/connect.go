@@ -32,8 +32,9 @@ func parseConfig(connString string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// sessionSettings hold for every connection. client_connection_check_interval lets the server notice
-// that a killed runner is gone, stop its statement and free the run lock.
+// sessionSettings hold for every connection, whatever the role or the database sets.
+// client_connection_check_interval lets the server notice that a killed runner is gone, stop its statement
+// and free the run lock. With row_security off a statement fails where policies would hide rows from it.
 const sessionSettings = `
 SELECT set_config(name, value, false)
 FROM (VALUES
@@ -41,38 +42,47 @@ FROM (VALUES
     ('statement_timeout', '0'),
     ('lock_timeout', '0'),
     ('idle_in_transaction_session_timeout', '0'),
-    ('client_connection_check_interval', '2s')
+    ('idle_session_timeout', '0'),
+    ('transaction_timeout', '0'),
+    ('client_connection_check_interval', '2s'),
+    ('client_min_messages', 'notice'),
+    ('default_transaction_isolation', 'read committed'),
+    ('default_transaction_deferrable', 'off'),
+    ('default_tablespace', ''),
+    ('default_table_access_method', 'heap'),
+    ('TimeZone', 'UTC'),
+    ('DateStyle', 'ISO'),
+    ('quote_all_identifiers', 'off'),
+    ('standard_conforming_strings', 'on'),
+    ('row_security', 'off')
 ) AS wanted (name, value)
 JOIN pg_settings USING (name)`
 
-func configureSession(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, sessionSettings)
-	return err
-}
-
-// connect opens a connection for reading, within Options.Wait if the server is not there yet.
-func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, error) {
+// connect opens a connection for reading, within Options.Wait if the server is not there yet, and returns
+// the Migrator that has found its home there.
+func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 	deadline := time.Now().Add(m.opts.Wait)
 	for said := false; ; said = true {
 		conn, err := pgx.ConnectConfig(ctx, m.config)
 		if err == nil {
+			settled := *m
 			if err = m.refusePooler(ctx, conn); err == nil {
-				err = configureSession(ctx, conn)
+				settled.home, err = m.settle(ctx, conn)
 			}
 			if err != nil {
 				closeConn(conn)
-				return nil, asError(ctx, err)
+				return nil, nil, asError(ctx, err)
 			}
-			return conn, nil
+			return conn, &settled, nil
 		}
 		if !notYetThere(err) || time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, m.connectError(ctx, err)
+			return nil, nil, m.connectError(ctx, err)
 		}
 		if !said {
 			m.opts.Log.Info("waiting for the server", "address", m.address(), "for_at_most", m.opts.Wait)
 		}
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
-			return nil, m.connectError(ctx, err)
+			return nil, nil, m.connectError(ctx, err)
 		}
 	}
 }

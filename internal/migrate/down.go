@@ -8,7 +8,7 @@ import (
 
 // DownOptions say how far to roll back and that this is meant.
 type DownOptions struct {
-	To            int64  // the version that stays applied; 0: none, and goose's table goes, too
+	To            int64  // the version that stays applied; 0: none, and the history goes, too
 	Confirm       string // must be the database's name
 	AllowDataLoss bool   // needed where a Down drops or deletes data
 }
@@ -28,12 +28,15 @@ func (m *Migrator) Down(ctx context.Context, opts DownOptions) ([]Migration, err
 	if opts.Confirm != name {
 		return nil, requestError("the database is %q, not %q: nothing was rolled back", name, opts.Confirm)
 	}
-	conn, err := m.connect(ctx)
+	conn, m, err := m.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r := m.newRun(opts.To, true)
-	list, _, err := r.todo(ctx, conn)
+	list, todo, err := r.todo(ctx, conn)
+	if err == nil && len(todo) > 0 {
+		err = m.checkRights(ctx, conn)
+	}
 	closeConn(conn)
 	if err != nil {
 		return list, err

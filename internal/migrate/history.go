@@ -3,6 +3,7 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ type historyRow struct {
 // files have changed since. It only reads, takes no lock beyond those of a SELECT, and works in a
 // read-only session and on a database that goose has never seen.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, []catalog.Finding, error) {
-	conn, history, err := m.look(ctx)
+	conn, m, history, err := m.look(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,32 +49,40 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, []catalog.Finding, 
 	return states(m.known, history), changedFiles(m.known, history), nil
 }
 
-// look connects, and reads what is recorded.
-func (m *Migrator) look(ctx context.Context) (*pgx.Conn, []historyRow, error) {
-	conn, err := m.connect(ctx)
+// Check is Status that also refuses a history which this binary cannot continue.
+func (m *Migrator) Check(ctx context.Context) ([]Migration, []catalog.Finding, error) {
+	conn, m, history, err := m.look(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	history, err := readHistory(ctx, conn)
+	closeConn(conn)
+	return states(m.known, history), changedFiles(m.known, history), m.checkHistory(history)
+}
+
+// look connects, finds its home and reads what is recorded.
+func (m *Migrator) look(ctx context.Context) (*pgx.Conn, *Migrator, []historyRow, error) {
+	conn, m, err := m.connect(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	history, err := m.readHistory(ctx, conn)
 	if err != nil {
 		closeConn(conn)
-		return nil, nil, asError(ctx, err)
+		return nil, nil, nil, asError(ctx, err)
 	}
-	return conn, history, nil
+	return conn, m, history, nil
 }
 
 // readHistory reads what is recorded, oldest first, without creating or locking anything.
-func readHistory(ctx context.Context, conn *pgx.Conn) ([]historyRow, error) {
-	var exists bool
-	err := conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTableName).Scan(&exists)
+func (m *Migrator) readHistory(ctx context.Context, conn *pgx.Conn) ([]historyRow, error) {
+	exists, err := m.checkOwnTable(ctx, conn)
 	if err != nil || !exists {
 		return nil, err
 	}
-	// to_jsonb, because a table that plain goose made lacks the column. goose records a timestamp
-	// without time zone in the session's zone.
+	// goose records a timestamp without time zone in the session's zone, which is UTC in ours.
 	rows, err := conn.Query(ctx, `
-SELECT version_id, tstamp::timestamptz, to_jsonb(recorded)->>'sha256'
-FROM goose_db_version AS recorded
+SELECT version_id, tstamp::timestamptz, sha256
+FROM `+quoted(m.opts.HistoryTable)+`
 WHERE version_id > 0
 ORDER BY id`)
 	if err != nil {
@@ -85,8 +94,36 @@ ORDER BY id`)
 	})
 }
 
+// checkOwnTable tells whether there is a history. A table of its name that is another application's is an
+// error: goose gives all of them the same columns, but ours has one more.
+func (m *Migrator) checkOwnTable(ctx context.Context, conn *pgx.Conn) (exists bool, err error) {
+	var own bool
+	name := quoted(m.opts.HistoryTable)
+	err = conn.QueryRow(ctx, `
+SELECT relkind = 'r' AND array['id', 'version_id', 'is_applied', 'tstamp', 'sha256'] <@ array(
+    SELECT attname::text FROM pg_attribute WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped)
+FROM pg_class WHERE oid = to_regclass($1)`, name).Scan(&own)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, nil
+	case err != nil || own:
+		return own, err
+	}
+	return false, &Error{
+		Kind:    Conflict,
+		Message: fmt.Sprintf("%s in schema %s is not a history of taskmigrate's; nothing was changed", name, quoted(m.home.schema)),
+		Hint: "name another: --history-table NAME; if plain goose made it from these migrations: " +
+			"ALTER TABLE " + name + " ADD COLUMN sha256 text",
+	}
+}
+
 func isApplied(history []historyRow, version int64) bool {
 	return slices.ContainsFunc(history, func(r historyRow) bool { return r.version == version })
+}
+
+// isAdopted tells whether a version is recorded without the hash of its file: the file was not run by us.
+func isAdopted(history []historyRow, version int64) bool {
+	return slices.ContainsFunc(history, func(r historyRow) bool { return r.version == version && r.sha256 == nil })
 }
 
 // newestApplied is the newest version in the history; 0: none is applied.
@@ -98,7 +135,8 @@ func newestApplied(history []historyRow) (newest int64) {
 }
 
 // checkHistory refuses a history that this binary cannot continue.
-func checkHistory(known []source, history []historyRow) error {
+func (m *Migrator) checkHistory(history []historyRow) error {
+	known := m.known
 	var unknown, missing []string
 	for _, r := range history {
 		if !slices.ContainsFunc(known, func(s source) bool { return s.version == r.version }) {
@@ -125,7 +163,7 @@ func checkHistory(known []source, history []historyRow) error {
 			Message: fmt.Sprintf("version %d is applied but older migrations are not: %s",
 				newest, strings.Join(missing, ", ")),
 			Hint: "roll the newer ones back with the binary that applied them, then run `taskmigrate up`; " +
-				"where the older ones are in effect already, record them in " + versionTableName,
+				"where the older ones are in effect already, record them in " + m.opts.HistoryTable,
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"database/sql"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -15,8 +16,8 @@ import (
 func TestAHistoryThatTheBinaryCannotContinueIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
-		"an unknown version": `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, true)`,
-		"a gap":              `DELETE FROM goose_db_version WHERE version_id = 5`,
+		"an unknown version": `INSERT INTO tasks_goose_version (version_id, is_applied) VALUES (9000, true)`,
+		"a gap":              `DELETE FROM tasks_goose_version WHERE version_id = 5`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +67,7 @@ func TestStatusReportsAFileThatHasChangedSince(t *testing.T) {
 	}
 }
 
-// Plain goose and taskmigrate take turns on one history.
+// Plain goose and taskmigrate take turns on one history, once somebody has said whose it is.
 func TestPlainGooseSharesTheHistory(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -75,13 +76,19 @@ func TestPlainGooseSharesTheHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	plain, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS)
+	plain, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS, goose.WithTableName(HistoryTable))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := plain.UpTo(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
+	_, err = b.Up(t.Context(), Newest)
+	_, claim, ok := strings.Cut(wantKind(t, err, Conflict).Hint, "from these migrations: ")
+	if !ok {
+		t.Fatalf("no way out in %v", err)
+	}
+	dbtest.Exec(t, b.url, claim)
 	last := b.newest() - 1
 	if _, err := b.Up(t.Context(), last); err != nil {
 		t.Fatal(err)
@@ -98,7 +105,7 @@ func TestPlainGooseSharesTheHistory(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if n := dbtest.Value[int64](t, b.url, `SELECT count(sha256) FROM goose_db_version`); n != last-2 {
+	if n := dbtest.Value[int64](t, b.url, `SELECT count(sha256) FROM tasks_goose_version`); n != last-2 {
 		t.Errorf("%d hashes, want those of 3 to %d", n, last)
 	}
 	down := DownOptions{To: last - 2, Confirm: dbtest.Name(t, b.url), AllowDataLoss: true}

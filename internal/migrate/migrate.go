@@ -18,16 +18,18 @@ import (
 // Newest stands for the newest version: with it Up and Plan leave nothing pending.
 const Newest int64 = math.MaxInt64
 
-// Options say how long to wait for what. Start from Defaults.
+// Options say where the table lives and how long to wait for what. Start from Defaults.
 type Options struct {
-	FS          fs.FS          // goose migrations in plain SQL at its root; nil: schema.FS
-	Wait        time.Duration  // for the server to accept connections; 0: one attempt
-	LockTimeout time.Duration  // for each lock that a statement in a transaction needs; 0: no limit
-	LockRetries int            // how often a run tries again after LockTimeout
-	RunLockWait time.Duration  // for another runner to finish
-	IndexWait   time.Duration  // for those who block a statement outside a transaction; building does not count
-	Log         *slog.Logger   // nil: no log
-	Progress    func(Progress) // of a long statement, from any goroutine, one at a time; nil: not wanted
+	FS           fs.FS          // goose migrations in plain SQL at its root; nil: schema.FS
+	Schema       string         // where tasks lives; empty: the search path's first schema that has it
+	HistoryTable string         // the history, beside tasks; empty: HistoryTable
+	Wait         time.Duration  // for the server to accept connections; 0: one attempt
+	LockTimeout  time.Duration  // for each lock that a statement in a transaction needs; 0: no limit
+	LockRetries  int            // how often a run tries again after LockTimeout
+	RunLockWait  time.Duration  // for another runner to finish
+	IndexWait    time.Duration  // for those who block a statement outside a transaction; building does not count
+	Log          *slog.Logger   // nil: no log
+	Progress     func(Progress) // of a long statement, from any goroutine, one at a time; nil: not wanted
 }
 
 // Defaults are the waits that taskmigrate has without flags. LockTimeout is longer than the server's
@@ -56,12 +58,16 @@ type Migrator struct {
 	config *pgx.ConnConfig
 	opts   Options
 	known  []source
+	home   home // zero until the first connection of a call has found it
 }
 
 // New reads the connection string and the migrations; it does not connect.
 func New(connString string, opts Options) (*Migrator, error) {
 	if opts.FS == nil {
 		opts.FS = schema.FS
+	}
+	if opts.HistoryTable == "" {
+		opts.HistoryTable = HistoryTable
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -90,7 +96,7 @@ func (m *Migrator) checkVersion(version int64) error {
 
 // Database is the name of the database that the connection string leads to.
 func (m *Migrator) Database(ctx context.Context) (name string, err error) {
-	conn, err := m.connect(ctx)
+	conn, _, err := m.connect(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -3,13 +3,20 @@ package migrate
 import (
 	"context"
 	"slices"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Plan is what Up would send, and what it would meet.
 type Plan struct {
-	Rows       int64       `json:"table_rows"`  // as the planner estimates them; -1: never analyzed or no table
-	Bytes      int64       `json:"table_bytes"` // with the indexes
-	InTheWay   []string    `json:"in_the_way"`  // other sessions' open transactions that hold a lock on tasks
+	Schema     string      `json:"schema"`       // where tasks lives; the session's search_path
+	RunLock    int64       `json:"run_lock"`     // the advisory lock that the session holds throughout
+	Unadopted  bool        `json:"unadopted"`    // Adopt comes first: this is what Up sends after it
+	Lacks      []string    `json:"lacks_rights"` // what the role lacks
+	Recorded   []string    `json:"recorded"`     // files whose work is there already, so that they are only recorded
+	Rows       int64       `json:"table_rows"`   // as the planner estimates them; -1: never analyzed or no table
+	Bytes      int64       `json:"table_bytes"`  // with the indexes
+	InTheWay   []string    `json:"in_the_way"`   // other sessions' open transactions that hold a lock on tasks
 	Statements []Statement `json:"statements"`
 }
 
@@ -19,32 +26,53 @@ func (m *Migrator) Plan(ctx context.Context, to int64) (Plan, []Migration, error
 	if err := m.checkVersion(to); err != nil {
 		return Plan{}, nil, err
 	}
-	conn, err := m.connect(ctx)
+	conn, m, err := m.connect(ctx)
 	if err != nil {
 		return Plan{}, nil, err
 	}
-	defer closeConn(conn)
-	r := m.newRun(to, false)
-	list, _, err := r.todo(ctx, conn)
+	plan, list, r, err := m.survey(ctx, conn, to)
+	closeConn(conn)
 	if err != nil {
-		return Plan{}, list, err
+		return Plan{}, list, asError(ctx, err)
 	}
-	plan := Plan{InTheWay: []string{}}
+	plan.Statements, err = r.statements(ctx)
+	return plan, list, err
+}
+
+// survey is all of a plan but its statements.
+func (m *Migrator) survey(ctx context.Context, conn *pgx.Conn, to int64) (Plan, []Migration, *run, error) {
+	r := m.newRun(to, false)
+	r.script = newScript()
+	list, todo, err := r.todo(ctx, conn)
+	if err != nil {
+		return Plan{}, list, nil, err
+	}
+	plan := Plan{
+		Schema: m.home.schema, RunLock: m.home.lockID(), Unadopted: r.unadopted,
+		Recorded: []string{}, InTheWay: []string{},
+	}
+	for _, s := range todo {
+		if s.onlyRecord {
+			plan.Recorded = append(plan.Recorded, s.name)
+		}
+	}
+	if plan.Lacks, _, err = m.lacks(ctx, conn); err != nil {
+		return Plan{}, list, nil, err
+	}
 	err = conn.QueryRow(ctx, `
 SELECT coalesce(max(reltuples), -1)::bigint, coalesce(max(pg_total_relation_size(oid)), 0)
 FROM pg_class WHERE oid = to_regclass('tasks')`).Scan(&plan.Rows, &plan.Bytes)
 	if err != nil {
-		return Plan{}, list, asError(ctx, err)
+		return Plan{}, list, nil, err
 	}
 	users, err := backends(ctx, conn, tableUsers)
 	if err != nil {
-		return Plan{}, list, asError(ctx, err)
+		return Plan{}, list, nil, err
 	}
 	for _, b := range users {
 		plan.InTheWay = append(plan.InTheWay, b.String())
 	}
-	plan.Statements, err = r.statements(ctx)
-	return plan, list, err
+	return plan, list, r, nil
 }
 
 // Statement is one statement that a run sends.
@@ -64,9 +92,11 @@ type script struct {
 	created map[string]string // the tables that files create, and by which file
 }
 
+func newScript() *script { return &script{list: []Statement{}, created: map[string]string{}} }
+
 // statements lists what the run would send. It takes the path of attempt and sends none.
 func (r *run) statements(ctx context.Context) ([]Statement, error) {
-	r.script = &script{list: []Statement{}, created: map[string]string{}}
+	r.script = newScript()
 	if err := r.attempt(ctx); err != nil {
 		return nil, r.failure(ctx, err)
 	}

@@ -48,7 +48,7 @@ func TestPlanListsExactlyWhatUpSends(t *testing.T) {
 				t.Errorf("by hand:\n%s\nby up:\n%s", got, want)
 			}
 			const history = `
-SELECT string_agg(version_id || ' ' || coalesce(sha256, ''), ',' ORDER BY id) FROM goose_db_version`
+SELECT string_agg(version_id || ' ' || coalesce(sha256, ''), ',' ORDER BY id) FROM tasks_goose_version`
 			got, want := dbtest.Value[string](t, byHand.url, history), dbtest.Value[string](t, byUp.url, history)
 			if got != want {
 				t.Errorf("history by hand %s, by up %s", got, want)

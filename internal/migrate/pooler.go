@@ -58,6 +58,6 @@ func changesBackend(ctx context.Context, conn, other *pgx.Conn, own uint32) (boo
 // backendPID asks by the simple protocol: a pooler may mix up prepared statements.
 func backendPID(ctx context.Context, conn *pgx.Conn) (uint32, error) {
 	var pid uint32
-	err := conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
 	return pid, err
 }

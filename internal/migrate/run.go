@@ -21,6 +21,8 @@ type run struct {
 	down   bool
 	script *script // not nil: statements are added to it, and none is sent
 
+	unadopted bool // somebody else's table, of which a plan tells what Up sends once it is adopted
+
 	file fileInHand
 	took map[int64]time.Duration // how long each migration of this run took, by version
 }
@@ -38,33 +40,52 @@ func (m *Migrator) newRun(to int64, down bool) *run {
 	return &run{Migrator: m, to: to, down: down, took: map[int64]time.Duration{}}
 }
 
+// step is one migration that a run has to do.
+type step struct {
+	source
+	onlyRecord bool // its work is there already, or is not to be undone: only the history changes
+}
+
 // todo reads where things stand and lists what the run has to do, in that order. It refuses a history
-// that cannot be continued and, on the way up, a table that somebody else created.
-func (r *run) todo(ctx context.Context, conn *pgx.Conn) (list []Migration, todo []source, err error) {
+// that cannot be continued and, on the way up, a table that somebody else created. A plan goes on as if
+// that had been adopted.
+func (r *run) todo(ctx context.Context, conn *pgx.Conn) (list []Migration, todo []step, err error) {
 	// In this order: another runner may be about to create the table, and commits its record with it.
 	var exists bool
 	if err := conn.QueryRow(ctx, `SELECT to_regclass('tasks') IS NOT NULL`).Scan(&exists); err != nil {
 		return nil, nil, asError(ctx, err)
 	}
-	history, err := readHistory(ctx, conn)
+	history, err := r.readHistory(ctx, conn)
 	if err != nil {
 		return nil, nil, asError(ctx, err)
 	}
 	list = states(r.known, history)
-	if err := checkHistory(r.known, history); err != nil {
+	if err := r.checkHistory(history); err != nil {
 		return list, nil, err
 	}
-	if exists && len(history) == 0 && !r.down {
+	if r.unadopted = exists && len(history) == 0 && !r.down; r.unadopted && r.script == nil {
 		return list, nil, &Error{
 			Kind:    Unmanaged,
 			Message: "there is a table tasks that no migration has created; nothing was changed",
 			Hint:    "`taskmigrate adopt` compares it with the documented one and takes it over",
 		}
 	}
-	for _, s := range r.known {
+	if !exists && !r.down {
+		if err := r.home.refuseSecondTable(); err != nil {
+			return list, nil, err
+		}
+	}
+	for i, s := range r.known {
 		applied := isApplied(history, s.version)
-		if r.down && applied && s.version > r.to || !r.down && !applied && s.version <= r.to {
-			todo = append(todo, s)
+		switch {
+		case r.down && applied && s.version > r.to:
+			todo = append(todo, step{source: s, onlyRecord: i == 0 && isAdopted(history, s.version)})
+		case !r.down && !applied && s.version <= r.to && !(i == 0 && r.unadopted):
+			there, err := isThere(ctx, conn, s)
+			if err != nil {
+				return list, nil, asError(ctx, err)
+			}
+			todo = append(todo, step{source: s, onlyRecord: there})
 		}
 	}
 	if r.down {
@@ -117,7 +138,7 @@ func (r *run) attempt(ctx context.Context) error {
 	}
 	r.file = fileInHand{}
 	return r.locked(ctx, db, func() error {
-		var todo []source
+		var todo []step
 		err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) (err error) {
 			_, todo, err = r.todo(ctx, conn)
 			return err
@@ -125,13 +146,13 @@ func (r *run) attempt(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(todo) > 0 && !r.down {
+		if len(todo) > 0 && !r.down && !r.unadopted {
 			if err := table.prepare(ctx, db); err != nil {
 				return err
 			}
 		}
 		for _, file := range todo {
-			if err := r.apply(ctx, db, provider, file); err != nil {
+			if err := r.apply(ctx, db, table, provider, file); err != nil {
 				return err
 			}
 		}
@@ -143,9 +164,19 @@ func (r *run) attempt(ctx context.Context) error {
 }
 
 // apply runs one migration.
-func (r *run) apply(ctx context.Context, db *sql.DB, provider *goose.Provider, file source) error {
-	r.opts.Log.Debug("migrating", "file", file.name, "down", r.down)
-	r.file = fileInHand{source: file}
+func (r *run) apply(
+	ctx context.Context, db *sql.DB, table *versionTable, provider *goose.Provider, file step,
+) error {
+	r.opts.Log.Debug("migrating", "file", file.name, "down", r.down, "only_record", file.onlyRecord)
+	r.file = fileInHand{source: file.source}
+	if file.onlyRecord {
+		if err := table.record(ctx, db, file.source, r.down); err != nil {
+			return err
+		}
+		r.took[file.version] = 0
+		r.file = fileInHand{}
+		return nil
+	}
 	err := onSession(ctx, db, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, indexes).Scan(&r.file.indexes)
 	})
@@ -209,7 +240,7 @@ func (r *run) halfDone(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	conn, err := r.withoutWait().connect(ctx)
+	conn, _, err := r.withoutWait().connect(ctx)
 	if err != nil {
 		return true
 	}

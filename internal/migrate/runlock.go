@@ -8,11 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/pressly/goose/v3/lock"
 )
-
-// RunLockID is goose's own, so that plain goose and taskmigrate keep out of each other's way.
-const RunLockID = lock.DefaultLockID
 
 // locked holds the run lock while do works on the session of db. The lock is the session's and counts
 // how often it was taken: goose takes it once more for each version.
@@ -50,11 +46,11 @@ func (r *run) lock(ctx context.Context, conn *pgx.Conn) error {
 	var logged string
 	for step := 50 * time.Millisecond; ; step = min(2*step, time.Second) {
 		var locked bool
-		err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, RunLockID).Scan(&locked)
+		err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, r.home.lockID()).Scan(&locked)
 		if err != nil || locked {
 			return err
 		}
-		holders, err := backends(ctx, conn, lockHolder, RunLockID)
+		holders, err := backends(ctx, conn, lockHolder, r.home.lockID())
 		if err != nil {
 			return err
 		}
@@ -84,6 +80,6 @@ func (r *run) unlock(ctx context.Context, conn *pgx.Conn) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	_, _ = conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, RunLockID)
+	_, _ = conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, r.home.lockID())
 	return nil
 }

@@ -39,8 +39,12 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
+	settle := func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := c.run.settle(ctx, conn)
+		return err
+	}
 	alwaysPing := func(context.Context, stdlib.ShouldPingParams) bool { return true }
-	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(configureSession),
+	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(settle),
 		stdlib.OptionShouldPing(alwaysPing)).Connect(ctx)
 	if err != nil {
 		return nil, c.run.connectError(ctx, err)

@@ -2,12 +2,15 @@ package migrate
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 
 	"github.com/tasklane/tasks/schema"
@@ -18,6 +21,24 @@ type source struct {
 	version int64
 	name    string
 	sha256  string // of the whole file, in hexadecimal
+	check   string // a block that fails unless all of the file's work is there; empty: it has none
+}
+
+// checkBlock is how a file that builds indexes proves at its end what came of it. Run before the file, the
+// block tells whether there is anything to do.
+var checkBlock = regexp.MustCompile(`(?s)DO \$\$ -- lock: ACCESS SHARE on the catalog\n.*?\nEND \$\$;`)
+
+// isThere tells whether all that the file builds is there. It takes no lock that waits.
+func isThere(ctx context.Context, conn *pgx.Conn, s source) (bool, error) {
+	if s.check == "" {
+		return false, nil
+	}
+	_, err := conn.Exec(ctx, s.check)
+	switch sqlState(err) {
+	case "55000", "42P01": // something is missing, or the whole table is
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // sources lists the migrations in fsys in rising order.
@@ -37,7 +58,10 @@ func sources(fsys fs.FS) ([]source, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(text)
-		list = append(list, source{version: version, name: name, sha256: hex.EncodeToString(sum[:])})
+		list = append(list, source{
+			version: version, name: name, sha256: hex.EncodeToString(sum[:]),
+			check: checkBlock.FindString(string(text)),
+		})
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no migrations: %w", fs.ErrNotExist)

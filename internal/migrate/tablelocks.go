@@ -44,7 +44,7 @@ var statementLocks = []struct {
 
 // words makes an expression for the beginning of a statement, in which @ stands for the table.
 func words(pattern string) *regexp.Regexp {
-	pattern = strings.NewReplacer(" ", `\s+`, "@", `(?P<table>\w+)`).Replace(pattern)
+	pattern = strings.NewReplacer(" ", `\s+`, "@", `(?P<table>"(?:[^"]|"")+"|\w+)`).Replace(pattern)
 	return regexp.MustCompile(`(?is)^` + pattern + `(\W|$)`)
 }
 

@@ -9,12 +9,15 @@ func (m *Migrator) Up(ctx context.Context, to int64) ([]Migration, error) {
 	if err := m.checkVersion(to); err != nil {
 		return nil, err
 	}
-	conn, err := m.connect(ctx)
+	conn, m, err := m.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r := m.newRun(to, false)
 	list, todo, err := r.todo(ctx, conn)
+	if err == nil && len(todo) > 0 {
+		err = m.checkRights(ctx, conn)
+	}
 	closeConn(conn)
 	if err != nil || len(todo) == 0 {
 		return list, err

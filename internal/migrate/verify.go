@@ -12,13 +12,13 @@ import (
 // applied migrations with their files. It only reads. If a finding is more than a note the error's Kind
 // is Drift.
 func (m *Migrator) Verify(ctx context.Context) ([]Migration, []catalog.Finding, error) {
-	conn, history, err := m.look(ctx)
+	conn, m, history, err := m.look(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer closeConn(conn)
 	list := states(m.known, history)
-	if err := checkHistory(m.known, history); err != nil {
+	if err := m.checkHistory(history); err != nil {
 		return list, nil, err
 	}
 	live, err := catalog.Read(ctx, conn)
@@ -40,9 +40,9 @@ func (m *Migrator) Verify(ctx context.Context) ([]Migration, []catalog.Finding, 
 func judgeUnmanaged(live []catalog.Item) catalog.Finding {
 	if len(live) == 0 {
 		return catalog.Finding{
-			Kind: catalog.Table, Object: "tasks", Severity: catalog.Note,
+			Kind: catalog.Table, Object: "tasks", Severity: catalog.Block,
 			Expected: "a migrated table", Actual: "no table, and no migration applied",
-			Cause: "nothing to compare; is this the right database?",
+			Cause: "is this the right database, and the right --schema? `taskmigrate up` creates the table",
 		}
 	}
 	return catalog.Finding{

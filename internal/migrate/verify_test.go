@@ -103,7 +103,7 @@ func TestVerifyNamesEachKindOfDrift(t *testing.T) {
 		},
 		{"the table is gone", `DROP TABLE tasks`, "table", "tasks", "missing", ""},
 		{
-			"a file has changed", `UPDATE goose_db_version SET sha256 = 'another' WHERE version_id = 3`,
+			"a file has changed", `UPDATE tasks_goose_version SET sha256 = 'another' WHERE version_id = 3`,
 			"history", "00003_add_idx_task.sql", "another", "changed after it had been applied",
 		},
 	} {

@@ -8,19 +8,22 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
-// versionTableName is goose's default, so that plain goose finds the same history.
-const versionTableName = "goose_db_version"
+// HistoryTable is where the history is, unless Options name another table. Plain goose reads and writes it
+// with `-table tasks_goose_version`. goose's default is not ours to take: an application may have it.
+const HistoryTable = "tasks_goose_version"
 
-// versionTable keeps the history in goose's own table, with the hash of each file that was applied beside
-// its version. Plain goose goes on working with the table.
+// versionTable keeps the history in a table as goose makes it, with the hash of each file that was applied
+// beside its version. Plain goose goes on working with the table.
 type versionTable struct {
 	database.Store
-	run *run
+	run  *run
+	name string // quoted
 }
 
 func newVersionTable(r *run) (*versionTable, error) {
-	plain, err := database.NewStore(database.DialectPostgres, versionTableName)
-	return &versionTable{Store: plain, run: r}, err
+	name := quoted(r.opts.HistoryTable)
+	plain, err := database.NewStore(database.DialectPostgres, name)
+	return &versionTable{Store: plain, run: r, name: name}, err
 }
 
 // TableExists keeps the Provider from creating the table, which prepare does.
@@ -41,7 +44,7 @@ func (t *versionTable) GetMigration(
 // Insert records the migration in hand with its hash.
 func (t *versionTable) Insert(ctx context.Context, db database.DBTxConn, req database.InsertRequest) error {
 	_, err := db.ExecContext(asBookkeeping(ctx),
-		`INSERT INTO goose_db_version (version_id, is_applied, sha256) VALUES ($1, $2, $3)`,
+		`INSERT INTO `+t.name+` (version_id, is_applied, sha256) VALUES ($1, $2, $3)`,
 		req.Version, true, t.run.file.sha256)
 	return err
 }
@@ -51,35 +54,36 @@ func (t *versionTable) Delete(ctx context.Context, db database.DBTxConn, version
 	return t.Store.Delete(asBookkeeping(ctx), db, version)
 }
 
-func (t *versionTable) exists(ctx context.Context, db database.DBTxConn) (exists bool, err error) {
-	err = db.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, versionTableName).Scan(&exists)
-	return exists, err
-}
-
-// prepare creates the table, or gives one that plain goose made the column for the hashes.
-func (t *versionTable) prepare(ctx context.Context, db *sql.DB) error {
-	var ready bool
-	const hasColumn = `SELECT EXISTS (
-    SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'sha256' AND NOT attisdropped)`
-	if err := db.QueryRowContext(ctx, hasColumn, versionTableName).Scan(&ready); err != nil || ready {
-		return err
-	}
+// record changes the history as if the file had been run.
+func (t *versionTable) record(ctx context.Context, db *sql.DB, file source, down bool) error {
 	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
-		if err := t.create(ctx, tx); err != nil {
-			return err
+		if down {
+			return t.Delete(ctx, tx, file.version)
 		}
-		_, err := tx.ExecContext(ctx, `ALTER TABLE goose_db_version ADD COLUMN IF NOT EXISTS sha256 text`)
-		return err
+		return t.Insert(ctx, tx, database.InsertRequest{Version: file.version})
 	})
 }
 
-// create creates the table as goose does, if there is none.
-func (t *versionTable) create(ctx context.Context, tx *sql.Tx) error {
-	exists, err := t.exists(ctx, tx)
+func (t *versionTable) exists(ctx context.Context, db database.DBTxConn) (exists bool, err error) {
+	err = db.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, t.name).Scan(&exists)
+	return exists, err
+}
+
+// prepare creates the table if there is none.
+func (t *versionTable) prepare(ctx context.Context, db *sql.DB) error {
+	exists, err := t.exists(ctx, db)
 	if err != nil || exists {
 		return err
 	}
+	return t.inTx(ctx, db, t.create)
+}
+
+// create creates the table as goose does, and with the column that makes it ours.
+func (t *versionTable) create(ctx context.Context, tx *sql.Tx) error {
 	if err := t.CreateVersionTable(ctx, tx); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `ALTER TABLE `+t.name+` ADD COLUMN sha256 text`); err != nil {
 		return err
 	}
 	return t.Store.Insert(ctx, tx, database.InsertRequest{Version: 0})
@@ -88,12 +92,16 @@ func (t *versionTable) create(ctx context.Context, tx *sql.Tx) error {
 // adopt records a migration as applied, without a hash: its file was not run.
 func (t *versionTable) adopt(ctx context.Context, db *sql.DB, version int64) error {
 	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
-		if err := t.create(ctx, tx); err != nil {
+		exists, err := t.exists(ctx, tx)
+		if err == nil && !exists {
+			err = t.create(ctx, tx)
+		}
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `
-INSERT INTO goose_db_version (version_id, is_applied)
-SELECT $1, true WHERE NOT EXISTS (SELECT FROM goose_db_version WHERE version_id > 0)`, version)
+		_, err = tx.ExecContext(ctx, `
+INSERT INTO `+t.name+` (version_id, is_applied)
+SELECT $1, true WHERE NOT EXISTS (SELECT FROM `+t.name+` WHERE version_id > 0)`, version)
 		return err
 	})
 }
@@ -106,12 +114,12 @@ func (t *versionTable) dropIfUnused(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	var used bool
-	const anyVersion = `SELECT EXISTS (SELECT FROM goose_db_version WHERE version_id > 0)`
+	anyVersion := `SELECT EXISTS (SELECT FROM ` + t.name + ` WHERE version_id > 0)`
 	if err := db.QueryRowContext(ctx, anyVersion).Scan(&used); err != nil || used {
 		return err
 	}
 	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DROP TABLE goose_db_version`)
+		_, err := tx.ExecContext(ctx, `DROP TABLE `+t.name)
 		return err
 	})
 }

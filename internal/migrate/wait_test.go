@@ -183,13 +183,14 @@ func TestUpWaitsForAnotherRunNoLongerThanItMay(t *testing.T) {
 	t.Parallel()
 	b := adopted(t, func(o *Options) { o.RunLockWait = 200 * time.Millisecond })
 	holder := dbtest.Connect(t, dbtest.With(t, b.url, "application_name", "other-runner"))
-	send(t, holder, `SELECT pg_advisory_lock($1)`, RunLockID)
+	lockID := home{schema: "public"}.lockID()
+	send(t, holder, `SELECT pg_advisory_lock($1)`, lockID)
 	_, err := b.Up(t.Context(), Newest)
 	if failure := wantKind(t, err, RunBusy); !strings.Contains(failure.Message, "other-runner") {
 		t.Errorf("%q does not name the other runner", failure.Message)
 	}
 	b.says(t, "waiting for another run", "other-runner")
-	send(t, holder, `SELECT pg_advisory_unlock($1)`, RunLockID)
+	send(t, holder, `SELECT pg_advisory_unlock($1)`, lockID)
 	b.finish(t)
 }
 

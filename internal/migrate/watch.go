@@ -78,7 +78,7 @@ func (w *watcher) look(ctx context.Context) (list []backend, err error) {
 			w.conn = nil
 			return nil, err
 		}
-		if err := configureSession(ctx, w.conn); err != nil {
+		if _, err := w.run.settle(ctx, w.conn); err != nil {
 			return nil, err
 		}
 	}

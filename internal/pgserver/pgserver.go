@@ -105,9 +105,9 @@ func Start(ctx context.Context, opts ...Option) (*Server, error) {
 	}, newOptions(opts))
 }
 
-// StartLocal starts a private cluster, whatever the environment names besides, for tests that need a server's files and
-// processes. Its directory is the host in its URL; it also takes along the clusters whose data directories a test has put
-// in there. Where this machine has no server binaries it returns [ErrNone].
+// StartLocal starts a private cluster, whatever the environment names besides, for tests that need a server's files
+// and processes. Its directory is the host in its URL, and it takes along the clusters that a test has put in there.
+// Where this machine has no server binaries it returns [ErrNone].
 func StartLocal(ctx context.Context, opts ...Option) (*Server, error) {
 	return start(ctx, config{force: "local", bindir: os.Getenv("TASKSTORE_TEST_POSTGRES_BINDIR")}, newOptions(opts))
 }

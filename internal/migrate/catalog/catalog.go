@@ -18,6 +18,7 @@ const (
 	Trigger    = "trigger"
 	Function   = "function"
 	Sequence   = "sequence"
+	SideTable  = "side table" // and, after a dot, its columns, constraints and indexes
 )
 
 // The aspects of objects.
@@ -27,7 +28,7 @@ const (
 	Type       = "type"       // of a column
 	Nullable   = "nullable"   // of a column: NOT NULL or not
 	Default    = "default"    // of a column
-	Definition = "definition" // of a constraint (NOT VALID included), an index or a trigger
+	Definition = "definition" // of a constraint (NOT VALID included), an index, a trigger or a part of a side table
 	State      = "state"      // of an index or a trigger
 	Body       = "body"       // of a function, as a hash
 	Owner      = "owner"      // of a sequence
@@ -51,8 +52,8 @@ type Item struct {
 //go:embed catalog.sql
 var query string
 
-// Read describes the tasks table on the search path. It is one SELECT. Without such a table the
-// description is empty.
+// Read describes the tasks table on the search path, and the side tables in its schema. It is one SELECT.
+// Without a table tasks the description is empty.
 func Read(ctx context.Context, conn *pgx.Conn) ([]Item, error) {
 	rows, err := conn.Query(ctx, query)
 	if err != nil {

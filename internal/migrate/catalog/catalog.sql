@@ -1,5 +1,5 @@
--- How the tasks table is made: one row an aspect. Comes out the same on PostgreSQL 14 to 18 and in any
--- schema. Constraints of type 'n' (NOT NULL, since 18) are told by the columns.
+-- How the tasks table and its side tables are made: one row an aspect. Comes out the same on PostgreSQL 14 to 18
+-- and in any schema. Constraints of type 'n' (NOT NULL, since 18) are told by the columns.
 WITH tasks AS (
     SELECT oid, relkind, relpersistence, reloptions, relnamespace
     FROM pg_class
@@ -30,7 +30,7 @@ indexes AS (
 ),
 triggers AS (
     SELECT t.tgname, t.tgenabled, t.tgfoid,
-        regexp_replace(pg_get_triggerdef(t.oid), ' ON (\S+\.)?tasks ', ' ON tasks ') AS definition
+        regexp_replace(pg_get_triggerdef(t.oid), ' ON (\w+\.|"([^"]|"")+"\.)?tasks ', ' ON tasks ') AS definition
     FROM tasks JOIN pg_trigger t ON t.tgrelid = tasks.oid
     WHERE NOT t.tgisinternal
 ),
@@ -39,6 +39,11 @@ functions AS (
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
     WHERE p.oid IN (SELECT tgfoid FROM triggers)
         OR p.proname = 'tasks_guard' AND p.pronamespace = (SELECT relnamespace FROM tasks)
+),
+side AS (
+    SELECT c.oid, c.relname, c.relkind
+    FROM tasks JOIN pg_class c USING (relnamespace)
+    WHERE c.relname IN ('task_keys', 'task_failures')
 )
 SELECT kind, object::text, aspect, value
 FROM (
@@ -87,5 +92,27 @@ FROM (
     UNION ALL
     SELECT 'function', proname, 'body', lanname || ' sha256 ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
     FROM functions
+    UNION ALL
+    SELECT 'side table', relname, 'definition', CASE relkind WHEN 'r' THEN 'ordinary table' ELSE 'no ordinary table' END
+    FROM side
+    UNION ALL
+    SELECT 'side table', relname || '.' || attname, 'definition',
+        concat_ws(' ', format_type(atttypid, atttypmod),
+            'COLLATE ' || (SELECT quote_ident(collname) FROM pg_collation WHERE oid = attcollation AND collname <> 'default'),
+            CASE WHEN attnotnull THEN 'NOT NULL' END,
+            'DEFAULT ' || pg_get_expr(adbin, adrelid))
+    FROM side JOIN pg_attribute ON attrelid = side.oid AND attnum > 0 AND NOT attisdropped
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    UNION ALL
+    SELECT 'side table', side.relname || '.' || conname, 'definition', pg_get_constraintdef(c.oid)
+    FROM side JOIN pg_constraint c ON conrelid = side.oid
+    WHERE contype <> 'n'
+    UNION ALL
+    SELECT 'side table', side.relname || '.' || index.relname, 'definition',
+        CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END
+            || regexp_replace(pg_get_indexdef(indexrelid), '^.* USING ', '')
+            || CASE WHEN indisvalid AND indisready THEN '' ELSE ' INVALID' END
+    FROM side JOIN pg_index ON indrelid = side.oid JOIN pg_class index ON index.oid = indexrelid
+    WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND conrelid = side.oid)
 ) AS items
 ORDER BY kind, object::text COLLATE "C", aspect, value

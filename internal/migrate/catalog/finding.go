@@ -78,7 +78,7 @@ func inTheWay(extra difference, later []Item) bool {
 		switch item.Kind {
 		case Index:
 			return item.Aspect == Definition && extra.Actual != item.Value && extra.Actual != item.Value+" INVALID"
-		case Constraint, Trigger, Function:
+		case Constraint, Trigger, Function, SideTable:
 			return true
 		}
 		return false

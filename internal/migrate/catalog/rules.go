@@ -40,6 +40,8 @@ var rules = []rule{
 		"an insert that does not know the column fails; give it a default: " + alterColumn + "SET DEFAULT …"},
 	{difference.extra, Note, 0,
 		"somebody else's; it stays as it is"},
+	{func(d difference) bool { return d.Kind == SideTable }, Block, 0,
+		"changed by hand; put it back as 00013_add_task_keys.sql or 00014_add_task_failures.sql has it"},
 	{func(d difference) bool { return d.Kind == Table && d.Object == "tasks" }, Block, 0,
 		"only an ordinary table can be migrated"},
 	{func(d difference) bool { return d.Kind == Table }, Note, 0,

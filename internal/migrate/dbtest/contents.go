@@ -7,12 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Contents describes all that a database holds in the schema public, rows of goose's table and of tasks
+// Contents describes all that a database holds in the schema public, rows of the history and of tasks
 // included: equal before and after means that nothing has changed.
 func Contents(t testing.TB, address string) string {
 	t.Helper()
 	parts := []string{Catalog(t, address)}
-	for _, table := range []string{"goose_db_version", "tasks"} {
+	for _, table := range []string{"tasks_goose_version", "tasks"} {
 		if Value[bool](t, address, `SELECT to_regclass($1) IS NOT NULL`, table) {
 			parts = append(parts, Value[string](t, address, `
 SELECT coalesce(string_agg(r::text, E'\n' ORDER BY r::text), '') FROM `+pgx.Identifier{table}.Sanitize()+` AS r`))

@@ -127,8 +127,8 @@ func TestServiceRoleHasNoFurtherRights(t *testing.T) {
 		"CREATE ROLE mine",
 		"SET ROLE tasks_migrate"+r.suffix,
 		"SELECT setval('tasks_id_seq', 1)",
-		"SELECT * FROM goose_db_version",
-		"DELETE FROM goose_db_version",
+		"SELECT * FROM tasks_goose_version",
+		"DELETE FROM tasks_goose_version",
 		"SELECT * FROM secrets",
 		"COPY tasks TO PROGRAM 'true'",
 		"SELECT pg_read_file('PG_VERSION')",
@@ -139,7 +139,7 @@ func TestServiceRoleHasNoFurtherRights(t *testing.T) {
 func TestMigrationRoleMigratesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	r := setupRoles(t)
-	r.Exec(t, "DROP TABLE tasks, task_keys, task_failures, goose_db_version; DROP FUNCTION tasks_guard()")
+	r.Exec(t, "DROP TABLE tasks, task_keys, task_failures, tasks_goose_version; DROP FUNCTION tasks_guard()")
 	r.apply(t)
 	if _, err := migrate.Up(t.Context(), r.as(t, "tasks_migrate"), migrate.Defaults()); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
 		"DELETE FROM tasks",
 		"SELECT nextval('tasks_id_seq')",
 		"SELECT id FROM tasks FOR UPDATE",
-		"DELETE FROM goose_db_version",
+		"DELETE FROM tasks_goose_version",
 	)
 	if !storetest.One[bool](t, r.poolAs(t, "tasks_read"),
 		`SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`) {

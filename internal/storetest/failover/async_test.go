@@ -76,12 +76,12 @@ func TestAsynchronousFailover(t *testing.T) {
 	)
 	l := startLoad(t, primary)
 	l.goOn()
-	l.end()
 	create(held, 5)
 	kept := claim(store, held)
 	create(hasty, 5)
 	create(careful, 5)
-	standby.waitFor(`SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn`, ask[string](primary, `SELECT pg_current_wal_lsn()::text`))
+	written := ask[string](primary, `SELECT pg_current_wal_lsn()::text`)
+	standby.waitFor(`SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn`, written)
 
 	// From here on the standby gets nothing.
 	standby.stop()
@@ -92,15 +92,27 @@ func TestAsynchronousFailover(t *testing.T) {
 	before := taskstore.New(connect(t, withClock(at), primary))
 	dead := map[int64][]taskstore.Task{hasty: claim(before, hasty), careful: claim(before, careful)}
 	primary.must(store.Complete(t.Context(), renewed[4]))
+	l.goOn()
+	l.end()
 	primary.stop()
 	standby.start()
 	standby.promote()
 
 	// The writes are lost, though they were acknowledged.
+	denied := strings.Join(l.audit(standby), "\n")
+	for _, what := range []string{
+		"was created, and is not there", "was completed, and is", "was given version", "was told to be",
+	} {
+		if !strings.Contains(denied, what) {
+			t.Errorf("of the load no task %s", what)
+		}
+	}
+	conn := standby.session()
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	if n := ask[int](standby, `SELECT count(*) FROM tasks WHERE id = ANY ($1)`, lost); n != 0 {
 		t.Errorf("%d tasks of the lost timeline are there", n)
 	}
-	if row := storetest.StoredTask(t, standby.session(), kept[4].ID); row != kept[4] {
+	if row := storetest.StoredTask(t, conn, kept[4].ID); row != kept[4] {
 		t.Errorf("a task that was completed on the lost timeline is %v; want it as before, %v", row, kept[4])
 	}
 	// A service that does not wait, on a clock that reads what the other one did, takes the dead for the living.
@@ -109,7 +121,7 @@ func TestAsynchronousFailover(t *testing.T) {
 	if err := rash.Complete(t.Context(), dead[hasty]...); err != nil {
 		t.Errorf("leases of the lost timeline were told from others, by chance: %v", err)
 	}
-	again, err := rash.CreateMany(t.Context(), storetest.NewTasks(100))
+	again, err := rash.CreateMany(t.Context(), storetest.NewTasks(5000)) // more than the load creates meanwhile
 	standby.must(err)
 	if !slices.ContainsFunc(again, func(id int64) bool { return slices.Contains(lost, id) }) {
 		t.Errorf("ids %v to %v were not given out again", lost[0], lost[len(lost)-1])
@@ -119,8 +131,6 @@ func TestAsynchronousFailover(t *testing.T) {
 	eventually(t, "a service that is turned away at the gate", func() bool {
 		return errors.Is(service.Ping(t.Context()), pgconn.ErrReadOnlyConnection)
 	})
-	conn := standby.session()
-	defer conn.Close(context.WithoutCancel(t.Context()))
 	for _, block := range inDocs(t, "```sql\n", "```") {
 		for sql := range strings.SplitSeq(strings.TrimSuffix(block, ";\n"), ";\n") {
 			if _, err := conn.Exec(t.Context(), sql); err != nil {

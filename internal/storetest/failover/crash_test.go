@@ -35,11 +35,11 @@ func TestKilledServer(t *testing.T) {
 		server.start()
 		l.goOn()
 	}
-	l.audit(server)
+	l.mustHold(server)
 }
 
-// With synchronous_commit off a commit is acknowledged before it is on the disk. A crash takes it back, and a lease with
-// it: that lease is not accepted when the task is claimed again, also where the version lies ahead of the clock.
+// With synchronous_commit off a commit is acknowledged before it is on the disk. A crash takes it back, and a lease
+// with it: that lease is not accepted when the task is claimed again, also where the version lies ahead of the clock.
 func TestKilledServerWithoutSynchronousCommit(t *testing.T) {
 	t.Parallel()
 	server := startPrimary(t, pgserver.Setting("autovacuum", "off"), pgserver.Setting("bgwriter_lru_maxpages", "0"))

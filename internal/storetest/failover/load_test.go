@@ -25,6 +25,7 @@ const patience = time.Second
 type load struct {
 	t       *testing.T
 	store   *taskstore.Store
+	tasks   taskstore.Filter // its own
 	ledger  *ledger
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -34,7 +35,8 @@ func startLoad(t *testing.T, nodes ...*node) *load {
 	t.Helper()
 	pool := connect(t, func(c *pgxpool.Config) { c.MaxConns = 12 }, nodes...)
 	ctx, stop := context.WithCancel(t.Context())
-	l := &load{t: t, store: taskstore.New(pool), ledger: newLedger(), stop: stop}
+	tasks := taskstore.ByTemplate(storetest.NewTask(1).TemplateID)
+	l := &load{t: t, store: taskstore.New(pool), tasks: tasks, ledger: newLedger(), stop: stop}
 	t.Cleanup(l.end)
 	for i := range 2 {
 		l.loop(ctx, func(n int) { l.create(ctx, fmt.Sprintf("%d-%d", i, n)) })
@@ -44,7 +46,7 @@ func startLoad(t *testing.T, nodes ...*node) *load {
 	}
 	l.loop(ctx, func(int) {
 		_ = l.call(func(ctx context.Context) error {
-			_, err := l.store.RequeueStale(ctx, taskstore.Filter{}, patience, 100)
+			_, err := l.store.RequeueStale(ctx, l.tasks, patience, 100)
 			return err
 		})
 	})
@@ -79,7 +81,7 @@ func (l *load) call(f func(context.Context) error) error {
 
 // create creates tasks without and with keys, the latter until it is told that it has.
 func (l *load) create(ctx context.Context, name string) {
-	plain, keyed := storetest.NewTask(1), storetest.NewTask(2)
+	plain, keyed := storetest.NewTask(1), storetest.NewTask(1)
 	plain.Argument, keyed.Argument, keyed.Key = "plain "+name, "keyed "+name, name
 	many := []taskstore.NewTask{plain, keyed, plain}
 	many[1].Key += " in many"
@@ -113,7 +115,7 @@ func (l *load) create(ctx context.Context, name string) {
 func (l *load) work(n int) {
 	var tasks []taskstore.Task
 	_ = l.call(func(ctx context.Context) (err error) {
-		tasks, err = l.store.Claim(ctx, 4)
+		tasks, err = l.store.ClaimBy(ctx, l.tasks, 4)
 		for _, t := range tasks {
 			l.ledger.advance(t.ID, 0, t.UpdatedAt)
 		}
@@ -153,7 +155,9 @@ func without(tasks []taskstore.Task, err error) []taskstore.Task {
 	if !errors.As(err, &conflict) {
 		return tasks
 	}
-	return slices.DeleteFunc(slices.Clone(tasks), func(t taskstore.Task) bool { return slices.Contains(conflict.IDs, t.ID) })
+	return slices.DeleteFunc(slices.Clone(tasks), func(t taskstore.Task) bool {
+		return slices.Contains(conflict.IDs, t.ID)
+	})
 }
 
 // goOn waits until the callers have been told so many times more that something is done.
@@ -166,8 +170,8 @@ func (l *load) goOn() {
 	})
 }
 
-// audit ends the load and compares what its callers were told with what the node has stored.
-func (l *load) audit(n *node) {
+// audit ends the load and returns what its callers were told and the node's rows deny.
+func (l *load) audit(n *node) []string {
 	l.t.Helper()
 	l.end()
 	conn := n.session()
@@ -183,10 +187,16 @@ func (l *load) audit(n *node) {
 	n.must(err)
 	_, err = pgx.ForEachRow(found, []any{&key, &id}, func() error { keys[key] = id; return nil })
 	n.must(err)
-	for _, problem := range l.ledger.check(rows, keys) {
-		l.t.Error(problem)
-	}
 	calls, completed := l.ledger.count()
 	l.t.Logf("%d tasks stored, %d calls acknowledged, %d tasks completed, %d calls uncertain",
 		len(rows), calls, completed, l.ledger.uncertain)
+	return l.ledger.check(rows, keys)
+}
+
+// mustHold fails the test where the node's rows deny what callers were told.
+func (l *load) mustHold(n *node) {
+	l.t.Helper()
+	for _, problem := range l.audit(n) {
+		l.t.Error(problem)
+	}
 }

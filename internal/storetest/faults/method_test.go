@@ -35,7 +35,7 @@ var methods = []method{
 		},
 	},
 	{
-		name: "Create with a Key", statement: "CreateKeyedTasks", creates: 1, keyed: true,
+		name: "Create with a Key", statement: "CreateKeyedTask", creates: 1, keyed: true,
 		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
 			_, err := s.Create(ctx, taskstore.NewTask{Argument: poison, Key: "key"})
 			return err

@@ -101,7 +101,6 @@ func TestReadsOfWrites(t *testing.T) {
 		{stale("SetStatus", 1), "GetTask", cell{"the cause", "nothing"}},
 		{stale("Heartbeat", 0, 1, 2), "ListHeld", cell{"the cause", "nothing"}},
 		{stale("Heartbeat", 1), "ListHeld", cell{"`ErrUncertain`", "the others"}},
-		{methodNamed(t, "Create with a Key"), "GetTask", cell{"`ErrUncertain`", "all"}},
 	} {
 		for _, kind := range autonomous {
 			for _, f := range []fault{{}, {request: 1}, {request: 1, answer: 0.5}, {mute: true}, {prepare: true}} {

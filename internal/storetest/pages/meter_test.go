@@ -20,6 +20,7 @@ type meter struct {
 
 	t        *testing.T
 	planMode string // plan_cache_mode
+	off      bool   // count nothing
 	seen     []measured
 }
 
@@ -43,13 +44,19 @@ func newMeter(t *testing.T, b *table, planMode string) *meter {
 }
 
 func (m *meter) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	m.seen = append(m.seen, m.explain(sql, args...))
+	m.count(sql, args)
 	return m.Pool.Query(ctx, sql, args...)
 }
 
 func (m *meter) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	m.seen = append(m.seen, m.explain(sql, args...))
+	m.count(sql, args)
 	return m.Pool.QueryRow(ctx, sql, args...)
+}
+
+func (m *meter) count(sql string, args []any) {
+	if !m.off {
+		m.seen = append(m.seen, m.explain(sql, args...))
+	}
 }
 
 // last returns what the latest statement touched.
@@ -58,10 +65,20 @@ func (m *meter) last() measured { return m.seen[len(m.seen)-1] }
 // explain measures one statement. before is SQL that the same transaction runs first.
 func (m *meter) explain(sql string, args ...any) measured { return m.explainAfter(nil, sql, args...) }
 
-// literal is a parameter of the store's statements as SQL has it: a number or an array of numbers.
+// literal is a parameter of the store's statements as SQL has it: a number, a text, or an array of them.
 func literal(arg any) string {
-	if ids, ok := arg.([]int64); ok {
-		return "'{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]") + "}'"
+	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+	switch arg := arg.(type) {
+	case string:
+		return quote(arg)
+	case []string:
+		quoted := make([]string, len(arg))
+		for i, s := range arg {
+			quoted[i] = quote(s)
+		}
+		return "ARRAY[" + strings.Join(quoted, ", ") + "]::text[]"
+	case []int64:
+		return "'{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(arg), " ", ","), "[]") + "}'"
 	}
 	return fmt.Sprintf("%d", arg)
 }

@@ -116,7 +116,7 @@ func TestOnlyTheIndexItselfIsTakenForIt(t *testing.T) {
 			migrated := snapshot(t, b.Admin)
 			without(t, b, version)
 			wanted, leftover := definitions[name], name+"_invalid"
-			elsewhere := func(name string) string { return `CREATE INDEX ` + name + ` ON goose_db_version (id)` }
+			elsewhere := func(name string) string { return `CREATE INDEX ` + name + ` ON tasks_goose_version (id)` }
 			for what, there := range map[string]struct{ kind, name, sql string }{
 				"another column's":               {"INDEX", name, `CREATE INDEX ` + name + ` ON tasks (argument)`},
 				"unique":                         {"INDEX", name, strings.Replace(wanted, "CREATE", "CREATE UNIQUE", 1)},

@@ -9,6 +9,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that goose uses
 	"github.com/pressly/goose/v3"
 
+	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/schema"
 	"github.com/tasklane/tasks/taskstore"
@@ -22,7 +23,8 @@ func plainGoose(t *testing.T, b *storetest.Bundle) *goose.Provider {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS, goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS,
+		goose.WithTableName(migrate.HistoryTable), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func snapshot(t *testing.T, db storetest.Querier) []string {
 	t.Helper()
 	all := lines(t, db, dbtest.CatalogQuery+" ORDER BY 1", "public")
-	return slices.DeleteFunc(all, func(line string) bool { return strings.Contains(line, "goose_db_version") })
+	return slices.DeleteFunc(all, func(line string) bool { return strings.Contains(line, "tasks_goose_version") })
 }
 
 func TestASnapshotLeavesOutWhatTheServerKeepsForItself(t *testing.T) {

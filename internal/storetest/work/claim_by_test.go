@@ -24,7 +24,7 @@ func owned(t *testing.T, s *taskstore.Store, n int, integration, client, templat
 // A claim by an owner takes the oldest of that owner's pending tasks, and no others.
 func TestClaimByTakesOnlyWhatTheFilterSelects(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+	eachClaim(t, func(t *testing.T, _ *storetest.Bundle, s *taskstore.Store) {
 		one := owned(t, s, 2, 1, 1, 1)
 		two := owned(t, s, 2, 2, 1, 1)
 		three := owned(t, s, 2, 1, 1, 2)
@@ -58,7 +58,7 @@ func TestClaimByTakesOnlyWhatTheFilterSelects(t *testing.T) {
 // Integrations have their turn one after the other, whatever backlog one of them has.
 func TestClaimFairTakesInTurn(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+	eachClaim(t, func(t *testing.T, _ *storetest.Bundle, s *taskstore.Store) {
 		owned(t, s, 1000, 1, 1, 1)
 		for integration := range int64(9) {
 			owned(t, s, 3, integration+2, 1, 1)
