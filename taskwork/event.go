@@ -45,6 +45,9 @@ func (o *owner) tell(e Event) {
 	if e.Task.ID != 0 {
 		e.N = 1
 	}
+	if e.N == 0 && (e.Kind == Retried || e.Kind == Requeued) {
+		return
+	}
 	if o.cfg.Observe != nil {
 		o.cfg.Observe(e)
 	}
@@ -69,11 +72,4 @@ func (o *owner) tell(e Event) {
 		attrs = append(attrs, slog.Bool("unsure", true))
 	}
 	o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
-}
-
-// tellSome tells an event about n tasks, if there are any.
-func (o *owner) tellSome(k Kind, n int) {
-	if n > 0 {
-		o.tell(Event{Kind: k, N: n})
-	}
 }

@@ -197,7 +197,7 @@ func (o *owner) arrive(t *trip) {
 		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
 	}
 	for _, task := range t.tasks {
-		o.start(task, t.began)
+		o.start(task)
 		o.lastHit = now
 	}
 	switch {

@@ -38,9 +38,8 @@ type lease struct {
 
 // version is what the database has to be shown of a task.
 type version struct {
-	at      taskstore.Millis
-	doubt   taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
-	renewed time.Time        // when the call began that made it
+	at    taskstore.Millis
+	doubt taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
 }
 
 // held is a lease of which somebody has the version.

@@ -79,6 +79,9 @@ func (d database) renew(ctx context.Context, take func() []held) (hs []held, los
 			hs[i].doubt = t.UpdatedAt
 		}
 	}
+	if err != nil {
+		lost = nil // nobody knows
+	}
 	return hs, lost, err
 }
 
