@@ -51,12 +51,14 @@ func (o *owner) tell(e Event) {
 	if o.cfg.Observe != nil {
 		o.cfg.Observe(e)
 	}
-	level := slog.LevelDebug
+	var level slog.Level
 	switch e.Kind {
 	case Failed, Lost, Delayed, Away:
 		level = slog.LevelWarn
 	case Retried, Requeued, Back:
 		level = slog.LevelInfo
+	default:
+		level = slog.LevelDebug
 	}
 	if !o.cfg.Log.Enabled(o.calls, level) {
 		return

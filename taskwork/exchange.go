@@ -135,7 +135,7 @@ func (o *owner) endsOf(ctx context.Context, leases []held) (e taskstore.Ended, e
 			e.Completed = append(e.Completed, h.present())
 		case Released:
 			e.Released = append(e.Released, h.present())
-		case Failed:
+		default: // Failed
 			failed = append(failed, h.task.ID)
 		}
 	}

@@ -144,8 +144,8 @@ func Mux(handlers map[int64]Handler) (from []taskstore.Filter, h Handler) {
 // somebody changed the task by hand. Another worker may have it already.
 var ErrLeaseLost = errors.New("taskwork: the lease of the task is lost")
 
-// Complete, called by a handler with its context, completes the handler's task in tx, so that what tx writes and the
-// completion commit together or not at all. The handler commits tx, and returns nil only if that succeeded:
+// Complete completes a handler's task in tx, so that what tx writes and the completion commit together or not at all.
+// The handler calls it with its context. The handler commits tx, and returns nil only if that succeeded:
 //
 //	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 //		if _, err := tx.Exec(ctx, "INSERT INTO effects ..."); err != nil {

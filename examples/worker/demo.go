@@ -76,12 +76,11 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 // produceAll creates all mails, a chunk at a time, and the first chunk twice.
 func produceAll(ctx context.Context, store *taskstore.Store) error {
 	for first := 1; first <= mails; first += chunk {
-		if _, err := produce(ctx, store, first, first+chunk-1); err != nil {
+		if err := produce(ctx, store, first, first+chunk-1); err != nil {
 			return err
 		}
 	}
-	_, err := produce(ctx, store, 1, chunk) // as after a restart: the keys are taken, so nothing is created
-	return err
+	return produce(ctx, store, 1, chunk) // as after a restart: the keys are taken, so nothing is created
 }
 
 // startWorker runs this program as a second process that only works.
