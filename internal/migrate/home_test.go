@@ -89,7 +89,8 @@ func TestNothingOfAnotherSchemaIsTakenForOurs(t *testing.T) {
 		`CREATE SEQUENCE tasks_id_seq`,
 		`CREATE FUNCTION tasks_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`)
 	withHistory(t, b.url, HistoryTable)
-	before := dbtest.Contents(t, b.url)
+	public := b.url
+	before := dbtest.Contents(t, public)
 
 	const schema = "My App.v1"
 	dbtest.Exec(t, b.url, `CREATE SCHEMA "My App.v1"`)
@@ -103,7 +104,7 @@ func TestNothingOfAnotherSchemaIsTakenForOurs(t *testing.T) {
 	if _, err := b.Down(t.Context(), down); err != nil {
 		t.Fatal(err)
 	}
-	if after := dbtest.Contents(t, b.url); after != before {
+	if after := dbtest.Contents(t, public); after != before {
 		t.Errorf("the other schema was\n%s\nand is\n%s", before, after)
 	}
 	if rows := dbtest.Value[int](t, b.url, `SELECT count(*) FROM "My App.v1".tasks`); rows != 1 {
