@@ -24,8 +24,8 @@ type trip struct {
 	err   error
 }
 
-// One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is locked or
-// the server is slow, others go beside it; at most half of them carry a lease that goes alone.
+// One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is
+// locked or the server is slow, others go beside it; at most half of them carry a lease that goes alone.
 const (
 	maxTrips  = 4
 	longTrip  = 250 * time.Millisecond

@@ -23,8 +23,8 @@ const (
 
 // demo shows the service at work, and what happens when one of its processes dies.
 func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error {
-	fmt.Printf("This is a service that sends %d mails. Each is a task: a handler writes it into an outbox and completes\n"+
-		"the task in one transaction. Two processes work on them, and one of them is killed.\n\n", mails)
+	fmt.Printf("This is a service that sends %d mails. Each is a task: a handler writes it into an outbox and\n"+
+		"completes the task in one transaction. Two processes work on them, and one of them is killed.\n\n", mails)
 	if _, err := pool.Exec(ctx, outbox); err != nil {
 		return err
 	}
@@ -52,7 +52,8 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %2d s   pending %5d   processing %3d   failed, to be tried again %3d\n", second, b.Pending, b.Processing, b.Failed)
+		fmt.Printf("  %2d s   pending %5d   processing %3d   failed, to be tried again %3d\n",
+			second, b.Pending, b.Processing, b.Failed)
 		if other != nil && second == 3 {
 			if err := other.Process.Kill(); err != nil {
 				return err

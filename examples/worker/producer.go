@@ -8,8 +8,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// produce creates mails number first to last. Each has a key, so that it may be called again after an error that leaves
-// open what was done, and creates nothing twice.
+// produce creates mails number first to last. Each has a key, so that it may be called again after an error that
+// leaves open what was done, and creates nothing twice.
 func produce(ctx context.Context, store *taskstore.Store, first, last int) error {
 	var tasks []taskstore.NewTask
 	for i := first; i <= last; i++ {
