@@ -55,7 +55,9 @@ func TestEveryCommandInAHostileDatabase(t *testing.T) {
 	evil, history := dbtest.CatalogOf(t, url, "evil"), dbtest.Value[string](t, url, theirs)
 
 	in := func(args ...string) []string { return append(args, "--schema", schema) }
-	down := in("down", "--confirm", dbtest.Name(t, url), "--allow-data-loss")
+	downTo := func(version string) []string {
+		return in("down", "--to", version, "--confirm", dbtest.Name(t, url), "--allow-data-loss")
+	}
 	for _, step := range []struct {
 		code exitCode
 		args []string
@@ -74,12 +76,12 @@ func TestEveryCommandInAHostileDatabase(t *testing.T) {
 		{exitDone, in("adopt", "--yes")}, // managed already
 		{exitDone, in("verify")},
 		{exitDone, in("status", "--check")},
-		{exitDone, append(down, "--to", "4")},
+		{exitDone, downTo("4")},
 		{exitDone, in("verify")},
 		{exitDone, in("up")},
 		{exitDone, in("verify")},
 		{exitConflict, in("status", "--history-table", "goose_db_version")},
-		{exitDone, append(down, "--to", "0")},
+		{exitDone, downTo("0")},
 	} {
 		got := must(t, step.code, owner, step.args...)
 		if strings.Contains(got.stderr, "trap") {
