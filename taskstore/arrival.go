@@ -6,8 +6,8 @@ import (
 )
 
 // Arrival returns a channel that is closed when this Store, or one that [Store.WithTx] made of it, next makes a task
-// pending: creates one or puts one back. Take the channel, claim, and wait for it where nothing was to be claimed: so no
-// task of this process goes unnoticed. What happens in a caller's transaction is announced at once, which may be
+// pending: creates one or puts one back. Take the channel, claim, and wait for it where nothing was to be claimed: so
+// no task of this process goes unnoticed. What happens in a caller's transaction is announced at once, which may be
 // before its commit; what other processes do is not announced.
 func (s *Store) Arrival() <-chan struct{} { return s.arrivals.next() }
 

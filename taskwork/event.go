@@ -10,8 +10,8 @@ import (
 // Kind says what an [Event] tells. Its text is a word in lower case, fit for a metric's label.
 type Kind string
 
-// The kinds of events. Of each task that is claimed there is one Started, and one of Completed, Failed, Released and Lost.
-// A task that is claimed just when ctx ends is Released without being Started.
+// The kinds of events. Of each task that is claimed there is one Started, and one of Completed, Failed, Released and
+// Lost. A task that is claimed just when ctx ends is Released without being Started.
 const (
 	Claimed   Kind = "claimed"   // N tasks came, in a call that took Took. N may be 0
 	Started   Kind = "started"   // the handler of Task
@@ -19,10 +19,10 @@ const (
 	Failed    Kind = "failed"    // Task, whose handler took Took and failed by Err. RetryIn is 0 if it is not tried again
 	Released  Kind = "released"  // Task, since Run stops
 	Lost      Kind = "lost"      // Task's lease, which somebody has taken away; or its end was refused for good, by Err
-	Delayed   Kind = "delayed"   // the end of Task is not recorded yet, since somebody has locked its row. It is tried again
+	Delayed   Kind = "delayed"   // the end of Task is not recorded yet, since somebody has locked its row
 	Retried   Kind = "retried"   // N failed tasks were due, of whatever worker
 	Requeued  Kind = "requeued"  // N tasks of silent workers
-	Away      Kind = "away"      // the database does not answer, or answers by Err. It is told once, and Run goes on trying
+	Away      Kind = "away"      // the database does not answer, or does so by Err; Run goes on trying
 	Back      Kind = "back"      // it answers again, after Took
 )
 
@@ -35,8 +35,8 @@ type Event struct {
 	Err     error
 	RetryIn time.Duration
 
-	// Unsure is set where a task's end was sent, the answer was lost, and the lease is gone since: the task was ended, or else
-	// it was requeued and is handled again.
+	// Unsure is set where a task's end was sent, the answer was lost, and the lease is gone since: the task was
+	// ended, or else it was requeued and is handled again.
 	Unsure bool
 }
 
@@ -45,15 +45,20 @@ func (o *owner) tell(e Event) {
 	if e.Task.ID != 0 {
 		e.N = 1
 	}
+	if e.N == 0 && (e.Kind == Retried || e.Kind == Requeued) {
+		return
+	}
 	if o.cfg.Observe != nil {
 		o.cfg.Observe(e)
 	}
-	level := slog.LevelDebug
+	var level slog.Level
 	switch e.Kind {
 	case Failed, Lost, Delayed, Away:
 		level = slog.LevelWarn
 	case Retried, Requeued, Back:
 		level = slog.LevelInfo
+	default:
+		level = slog.LevelDebug
 	}
 	if !o.cfg.Log.Enabled(o.calls, level) {
 		return
@@ -69,11 +74,4 @@ func (o *owner) tell(e Event) {
 		attrs = append(attrs, slog.Bool("unsure", true))
 	}
 	o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
-}
-
-// tellSome tells an event about n tasks, if there are any.
-func (o *owner) tellSome(k Kind, n int) {
-	if n > 0 {
-		o.tell(Event{Kind: k, N: n})
-	}
 }

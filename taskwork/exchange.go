@@ -24,8 +24,8 @@ type trip struct {
 	err   error
 }
 
-// One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is locked or
-// the server is slow, others go beside it; at most half of them carry a lease that goes alone.
+// One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is
+// locked or the server is slow, others go beside it; at most half of them carry a lease that goes alone.
 const (
 	maxTrips  = 4
 	longTrip  = 250 * time.Millisecond
@@ -135,7 +135,7 @@ func (o *owner) endsOf(ctx context.Context, leases []held) (e taskstore.Ended, e
 			e.Completed = append(e.Completed, h.present())
 		case Released:
 			e.Released = append(e.Released, h.present())
-		case Failed:
+		default: // Failed
 			failed = append(failed, h.task.ID)
 		}
 	}
@@ -197,7 +197,7 @@ func (o *owner) arrive(t *trip) {
 		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
 	}
 	for _, task := range t.tasks {
-		o.start(task, t.began)
+		o.start(task)
 		o.lastHit = now
 	}
 	switch {

@@ -10,13 +10,13 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// start begins to work on a task that came by a call which began at that time.
-func (o *owner) start(t taskstore.Task, claimed time.Time) {
+// start begins to work on a task that was claimed.
+func (o *owner) start(t taskstore.Task) {
 	if old := o.leases[t.ID]; old != nil {
 		o.lose(old, nil) // it was put back, and claimed anew
 	}
 	l := &lease{task: t, version: make(chan version, 1), cancel: func(error) {}}
-	l.version <- version{at: t.UpdatedAt, renewed: claimed}
+	l.version <- version{at: t.UpdatedAt}
 	o.leases[t.ID] = l
 	if o.stopping {
 		l.returned = true

@@ -13,8 +13,8 @@ import (
 
 // lease is a task that was claimed, until its end is recorded or the lease is lost.
 //
-// Each write moves the task's version, so only one party at a time may present it. It therefore is a thing that one party
-// has: it lies in the lease, and is taken out by
+// Each write moves the task's version, so only one party at a time may present it. It therefore is a thing that one
+// party has: it lies in the lease, and is taken out by
 //
 //   - a heartbeat, when it has a connection. It puts it back, renewed or, where its answer was lost, in doubt;
 //   - a call of [Complete] by the handler, which waits for it, and puts it back when the statement has been answered.
@@ -38,9 +38,8 @@ type lease struct {
 
 // version is what the database has to be shown of a task.
 type version struct {
-	at      taskstore.Millis
-	doubt   taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
-	renewed time.Time        // when the call began that made it
+	at    taskstore.Millis
+	doubt taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
 }
 
 // held is a lease of which somebody has the version.
@@ -109,8 +108,8 @@ func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored by
-// ourselves, that is most likely what happened: nothing is lost then, and the handler goes on.
+// lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored
+// by ourselves, that is most likely what happened: nothing is lost then, and the handler goes on.
 func (o *owner) lose(l *lease, err error) {
 	if l.gone {
 		return

@@ -30,7 +30,8 @@ type memory struct {
 }
 
 func newMemory(n int) *memory {
-	m := &memory{rows: make(map[int64]*taskstore.Task), failures: make(map[int64]taskstore.LastFailure), arrival: make(chan struct{})}
+	m := &memory{arrival: make(chan struct{})}
+	m.rows, m.failures = make(map[int64]*taskstore.Task), make(map[int64]taskstore.LastFailure)
 	for i := range n {
 		m.add(int64(i+1), taskstore.Pending)
 	}

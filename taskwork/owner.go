@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// owner owns the leases of a Run. One goroutine, that of run, reads and writes its fields. Everybody else, handlers and
-// calls of the database, sends it what to do.
+// owner owns the leases of a Run. One goroutine, that of run, reads and writes its fields. Everybody else, handlers
+// and calls of the database, sends it what to do.
 type owner struct {
 	store       store
 	cfg         Config

@@ -7,7 +7,8 @@ import (
 )
 
 // DefaultRetry tries again 25 times: after a second, then after twice as long each time, up to six hours, in all for
-// almost three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried together.
+// almost three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried
+// together.
 func DefaultRetry(failures int, _ error) (in time.Duration, again bool) {
 	const retries, longest = 25, 6 * time.Hour
 	if failures > retries {

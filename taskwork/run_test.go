@@ -85,7 +85,7 @@ func TestFailures(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var asked []int
-				retry := func(failures int, err error) (time.Duration, bool) {
+				retry := func(failures int, _ error) (time.Duration, bool) {
 					asked = append(asked, failures)
 					return time.Minute, failures < 3
 				}
@@ -129,12 +129,11 @@ func TestLostLeaseEndsTheContextAndDropsTheResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cause error
 		m := newMemory(1)
-		r := start(t, m, Config{Workers: 1}, func(ctx context.Context, task taskstore.Task) error {
-			if cause != nil {
-				return nil
+		r := start(t, m, Config{Workers: 1}, func(ctx context.Context, _ taskstore.Task) error {
+			if cause == nil { // the first time
+				<-ctx.Done()
+				cause = context.Cause(ctx)
 			}
-			<-ctx.Done()
-			cause = context.Cause(ctx)
 			return nil
 		})
 		wait(time.Second)

@@ -44,8 +44,8 @@ func (d database) settle(ctx context.Context, h *held) error {
 	return err
 }
 
-// renew renews the leases that take gives it when it has a connection. It returns them, also beside an error, and those
-// that are lost.
+// renew renews the leases that take gives it when it has a connection. It returns them, also beside an error, and
+// those that are lost.
 //
 // It is a transaction, although one statement would do: so the new versions are known before the commit. A lost
 // answer leaves a lease at one of two versions, and a look at the row tells which. If the server hears nothing more
@@ -79,6 +79,9 @@ func (d database) renew(ctx context.Context, take func() []held) (hs []held, los
 			hs[i].doubt = t.UpdatedAt
 		}
 	}
+	if err != nil {
+		lost = nil // nobody knows
+	}
 	return hs, lost, err
 }
 
@@ -100,8 +103,8 @@ func isMisuse(err error) bool {
 // notOfRows are SQLSTATEs that say nothing of a row: connection, state, rollback, SQL, resources, shutdown, system.
 var notOfRows = regexp.MustCompile(`^(08|25|40|42|53|57P|58|XX)`)
 
-// isRefusal reports whether the server refused an end for something in the task's row: a value, a constraint, a trigger,
-// a lock that was waited for too long. Others can be ended without it.
+// isRefusal reports whether the server refused an end for something in the task's row: a value, a constraint, a
+// trigger, a lock that was waited for too long. Others can be ended without it.
 func isRefusal(err error) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && server.SeverityUnlocalized == "ERROR" &&

@@ -1,5 +1,5 @@
-// Package taskwork runs a handler over the tasks of a [taskstore.Store]. It does what a worker needs around its handler:
-// claims, leases and their heartbeats, reasons and retries, outages of the database, and a graceful stop.
+// Package taskwork runs a handler over the tasks of a [taskstore.Store]. It does what a worker needs around its
+// handler: claims, leases and their heartbeats, reasons and retries, outages of the database, and a graceful stop.
 //
 //	err := taskwork.Run(ctx, store, taskwork.Config{Workers: 20}, func(ctx context.Context, t taskstore.Task) error {
 //		return send(ctx, t)
@@ -7,10 +7,10 @@
 //
 // # How often a handler runs
 //
-// A task whose handler returned nil is completed, and is not handled again once that is stored. Before, it can be: where
-// the process dies, or somebody takes the task away. So a handler runs at least once, and what it does elsewhere
-// must bear being done twice. What it writes to the same database takes effect exactly once if it calls [Complete] in the
-// transaction that writes it.
+// A task whose handler returned nil is completed, and is not handled again once that is stored. Before, it can be:
+// where the process dies, or somebody takes the task away. So a handler runs at least once, and what it does
+// elsewhere must bear being done twice. What it writes to the same database takes effect exactly once if it calls
+// [Complete] in the transaction that writes it.
 //
 // # Connections
 //
@@ -35,12 +35,12 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// Handler works on a task, which is a copy of its own. nil completes the task; an error fails it, with the error's text as
-// the reason, and [Config].Retry says whether it is tried again. A panic is an error with its stack. Neither the text of
-// an error nor the value of a panic should have the task's argument in it: they are stored and logged.
+// Handler works on a task, which is a copy of its own. nil completes the task; an error fails it, with the error's
+// text as the reason, and [Config].Retry says whether it is tried again. A panic is an error with its stack. Neither
+// the text of an error nor the value of a panic should have the task's argument in it: they are stored and logged.
 //
-// ctx ends with the handler's time, when Run stops, and when the lease is lost; [context.Cause] is [ErrLeaseLost] then,
-// and what the handler returns is dropped.
+// ctx ends with the handler's time, when Run stops, and when the lease is lost; [context.Cause] is [ErrLeaseLost]
+// then, and what the handler returns is dropped.
 type Handler func(ctx context.Context, t taskstore.Task) error
 
 // Config says how to work. Its zero value works on all pending tasks.
@@ -54,8 +54,8 @@ type Config struct {
 	// should be the same in all programs that work on the same tasks. 0: a minute; at least a second.
 	SilentFor time.Duration
 
-	// Poll is the longest wait of an idle worker before it looks again. It waits a sixteenth of the time for which nothing
-	// has come, and not at all for what its own process creates. 0: a second.
+	// Poll is the longest wait of an idle worker before it looks again. It waits a sixteenth of the time for which
+	// nothing has come, and not at all for what its own process creates. 0: a second.
 	Poll time.Duration
 
 	// Grace is what handlers may still take after ctx has ended. Then their context ends, and a second later the tasks
@@ -80,9 +80,9 @@ type Config struct {
 // s is over a pool, and several Runs may share it. Any number of processes may run at once. While the database is away
 // Run goes on trying, handlers go on, and what they finish is recorded later.
 //
-// Run also requeues the tasks of silent workers and retries those that are due, of its own From. It requeues nothing in
-// its first SilentFor, nor in the SilentFor after it had no database: workers that were cut off, too, need the time to
-// renew their leases.
+// Run also requeues the tasks of silent workers and retries those that are due, of its own From. It requeues nothing
+// in its first SilentFor, nor in the SilentFor after it had no database: workers that were cut off, too, need the
+// time to renew their leases.
 func Run(ctx context.Context, s *taskstore.Store, cfg Config, h Handler) error {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -144,8 +144,8 @@ func Mux(handlers map[int64]Handler) (from []taskstore.Filter, h Handler) {
 // somebody changed the task by hand. Another worker may have it already.
 var ErrLeaseLost = errors.New("taskwork: the lease of the task is lost")
 
-// Complete, called by a handler with its context, completes the handler's task in tx, so that what tx writes and the
-// completion commit together or not at all. The handler commits tx, and returns nil only if that succeeded:
+// Complete completes a handler's task in tx, so that what tx writes and the completion commit together or not at all.
+// The handler calls it with its context. The handler commits tx, and returns nil only if that succeeded:
 //
 //	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 //		if _, err := tx.Exec(ctx, "INSERT INTO effects ..."); err != nil {

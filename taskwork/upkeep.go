@@ -21,26 +21,22 @@ func (o *owner) beat(now time.Time) time.Time {
 	o.beating = true
 	// So short that a connection which has gone mute leaves time for others.
 	o.call(max(o.beatEvery()/2, 500*time.Millisecond), func(ctx context.Context) func() {
-		hs, lost, err := o.store.renew(ctx, func() []held { return o.toRenew(now) })
-		return func() { o.renewed(now, hs, lost, err) }
+		hs, lost, err := o.store.renew(ctx, o.takeAll)
+		return func() { o.renewed(hs, lost, err) }
 	})
 	return time.Time{}
 }
 
 func (o *owner) beatEvery() time.Duration { return o.cfg.SilentFor / 6 }
 
-// toRenew takes what a heartbeat that began at that time renews. It does not run in the owner's goroutine.
-func (o *owner) toRenew(now time.Time) []held {
+// takeAll takes all versions that are there, for a heartbeat. It does not run in the owner's goroutine.
+func (o *owner) takeAll() []held {
 	taken := make(chan []held, 1)
 	o.do(func() {
 		var hs []held
 		for _, l := range o.leases {
-			h, ok := l.take()
-			switch {
-			case ok && (h.doubt != 0 || now.Sub(h.renewed) >= o.beatEvery()/2):
+			if h, ok := l.take(); ok {
 				hs = append(hs, h)
-			case ok: // younger
-				l.version <- h.version
 			}
 		}
 		taken <- hs
@@ -53,21 +49,16 @@ func (o *owner) toRenew(now time.Time) []held {
 	}
 }
 
-// renewed ends a heartbeat that began at that time.
-func (o *owner) renewed(began time.Time, hs []held, lost []int64, err error) {
+// renewed ends a heartbeat.
+func (o *owner) renewed(hs []held, lost []int64, err error) {
 	o.beating = false
 	o.heard(err)
 	if err != nil {
-		o.beatAt = began // as soon as the database is tried again
+		o.beatAt = time.Time{} // as soon as the database is tried again
 	}
 	for _, h := range hs {
-		if err == nil {
-			h.renewed = began
-		}
-		if h.lease.version <- h.version; h.doubt != 0 {
-			o.beatAt = latest(o.beatAt, began.Add(o.beatEvery()/4))
-		}
-		if err == nil && slices.Contains(lost, h.task.ID) {
+		h.lease.version <- h.version
+		if slices.Contains(lost, h.task.ID) {
 			o.lose(h.lease, nil)
 		}
 	}
@@ -88,20 +79,20 @@ func (o *owner) keep(now time.Time) time.Time {
 	}
 	o.keeping = true
 	o.call(o.patience(), func(ctx context.Context) func() {
-		var retried, requeued, ids []int64
+		var retried, requeued int
 		var err error
 		for i := 0; i < len(o.cfg.From) && err == nil; i++ {
+			var ids []int64
 			ids, err = o.store.RetryDue(ctx, o.cfg.From[i], maxUpkeep)
-			retried = append(retried, ids...)
-			if err == nil && requeue {
+			if retried += len(ids); err == nil && requeue {
 				ids, err = o.store.RequeueStale(ctx, o.cfg.From[i], o.cfg.SilentFor, maxUpkeep)
-				requeued = append(requeued, ids...)
+				requeued += len(ids)
 			}
 		}
 		return func() {
 			o.keeping = false
-			o.tellSome(Retried, len(retried))
-			o.tellSome(Requeued, len(requeued))
+			o.tell(Event{Kind: Retried, N: retried})
+			o.tell(Event{Kind: Requeued, N: requeued})
 			o.heard(err)
 		}
 	})

@@ -23,8 +23,8 @@ const (
 
 // demo shows the service at work, and what happens when one of its processes dies.
 func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error {
-	fmt.Printf("This is a service that sends %d mails. Each is a task: a handler writes it into an outbox and completes\n"+
-		"the task in one transaction. Two processes work on them, and one of them is killed.\n\n", mails)
+	fmt.Printf("This is a service that sends %d mails. Each is a task: a handler writes it into an outbox and\n"+
+		"completes the task in one transaction. Two processes work on them, and one of them is killed.\n\n", mails)
 	if _, err := pool.Exec(ctx, outbox); err != nil {
 		return err
 	}
@@ -52,7 +52,8 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %2d s   pending %5d   processing %3d   failed, to be tried again %3d\n", second, b.Pending, b.Processing, b.Failed)
+		fmt.Printf("  %2d s   pending %5d   processing %3d   failed, to be tried again %3d\n",
+			second, b.Pending, b.Processing, b.Failed)
 		if other != nil && second == 3 {
 			if err := other.Process.Kill(); err != nil {
 				return err
@@ -76,12 +77,11 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 // produceAll creates all mails, a chunk at a time, and the first chunk twice.
 func produceAll(ctx context.Context, store *taskstore.Store) error {
 	for first := 1; first <= mails; first += chunk {
-		if _, err := produce(ctx, store, first, first+chunk-1); err != nil {
+		if err := produce(ctx, store, first, first+chunk-1); err != nil {
 			return err
 		}
 	}
-	_, err := produce(ctx, store, 1, chunk) // as after a restart: the keys are taken, so nothing is created
-	return err
+	return produce(ctx, store, 1, chunk) // as after a restart: the keys are taken, so nothing is created
 }
 
 // startWorker runs this program as a second process that only works.

@@ -8,14 +8,14 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// produce creates mails number first to last. Each has a key, so that it may be called again after an error that leaves
-// open what was done, and creates nothing twice.
-func produce(ctx context.Context, store *taskstore.Store, first, last int) ([]int64, error) {
+// produce creates mails number first to last. Each has a key, so that it may be called again after an error that
+// leaves open what was done, and creates nothing twice.
+func produce(ctx context.Context, store *taskstore.Store, first, last int) error {
 	var tasks []taskstore.NewTask
 	for i := first; i <= last; i++ {
 		argument, err := taskstore.EncodeArgument(mail{To: fmt.Sprintf("customer-%d@example.com", i), Subject: "Your order"})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		n := int64(i)
 		tasks = append(tasks, taskstore.NewTask{
@@ -25,9 +25,9 @@ func produce(ctx context.Context, store *taskstore.Store, first, last int) ([]in
 		})
 	}
 	for {
-		ids, err := store.CreateMany(ctx, tasks)
+		_, err := store.CreateMany(ctx, tasks)
 		if !errors.Is(err, taskstore.ErrUncertain) || ctx.Err() != nil {
-			return ids, err
+			return err
 		}
 	}
 }

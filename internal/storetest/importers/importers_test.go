@@ -91,7 +91,7 @@ func TestImportersCompilePgxAndNothingElse(t *testing.T) {
 	t.Parallel()
 	allowed := regexp.MustCompile(`^(` + strings.Join([]string{
 		`example\.com/importer`,
-		module + `/(taskstore|dbgen)`,
+		module + `/(taskstore|taskwork|dbgen)`,
 		`github\.com/jackc/pgx/v5(/.*)?`,
 		`github\.com/jackc/(pgpassfile|pgservicefile|puddle/v2)(/.*)?`,
 		`golang\.org/x/(sync|text)(/.*)?`,
@@ -99,6 +99,7 @@ func TestImportersCompilePgxAndNothingElse(t *testing.T) {
 	for name, imports := range map[string][]string{
 		"alone":       {module + "/taskstore"},
 		"with a pool": {module + "/taskstore", "github.com/jackc/pgx/v5/pgxpool"},
+		"at work":     {module + "/taskwork"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

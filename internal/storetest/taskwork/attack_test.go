@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +38,7 @@ func TestKilledProcesses(t *testing.T) {
 	s := newScene(t, storetest.Setup(t), 600)
 	for done := 0; done < s.tasks; done += 150 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestWorkerProcess$", "-test.count=1")
-		cmd.Env = append(os.Environ(), childDatabase+"="+s.URL, "TASKSTORE_TEST_DATABASE_URL="+s.URL, "TASKSTORE_TEST_POSTGRES=url")
+		cmd.Env = append(os.Environ(), childDatabase+"="+s.URL)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -109,22 +108,23 @@ func ownServer(t *testing.T) *storetest.Bundle {
 	if _, err := migrate.Up(t.Context(), server.URL, migrate.Defaults()); err != nil {
 		t.Fatal(err)
 	}
-	b := &storetest.Bundle{URL: server.URL}
-	b.Admin = b.Connect(t, func(*pgxpool.Config) {})
-	b.Pool = b.Connect(t, func(*pgxpool.Config) {})
-	b.Store = taskstore.New(b.Pool)
-	return b
+	pool, err := pgxpool.New(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return &storetest.Bundle{URL: server.URL, Admin: pool, Pool: pool, Store: taskstore.New(pool)}
 }
 
 // crash kills a process of the server.
 func crash(t *testing.T, b *storetest.Bundle) {
 	t.Helper()
-	conn := b.Connection(t)
-	var pid int
-	if err := conn.QueryRow(t.Context(), `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
-		t.Fatal(err)
+	pid := storetest.One[int](t, b.Admin, `SELECT pg_backend_pid()`)
+	process, err := os.FindProcess(pid)
+	if err == nil {
+		err = process.Kill()
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -197,7 +197,9 @@ func TestForeignWriters(t *testing.T) {
 	s.worker(t, s.Pool, config())
 	for done := 10; done < s.tasks; done += 10 {
 		s.completed(t, strconv.Itoa(done))
-		s.Exec(t, `UPDATE tasks SET argument = 'touched', updated_at = extract(epoch FROM now())::bigint WHERE status = 1 AND id % 3 = 0`)
+		s.Exec(t, `
+			UPDATE tasks SET argument = 'touched', updated_at = extract(epoch FROM now())::bigint
+			WHERE status = 1 AND id % 3 = 0`)
 		s.Exec(t, `UPDATE tasks SET status = 0, updated_at = NULL WHERE status = 1 AND id % 7 = 0 AND random() < 0.3`)
 	}
 	s.audit(t)

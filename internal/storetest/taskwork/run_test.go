@@ -174,7 +174,8 @@ func TestFromClaimsAndKeepsItsOwnOnly(t *testing.T) {
 	b := storetest.Setup(t)
 	b.CreateMany(t, 4)
 	stale := storetest.LongAgo.UnixMilli()
-	b.Exec(t, `UPDATE tasks SET status = 1, updated_at = $1 WHERE id IN (SELECT id FROM tasks ORDER BY id LIMIT 2)`, stale)
+	b.Exec(t, `
+		UPDATE tasks SET status = 1, updated_at = $1 WHERE id IN (SELECT id FROM tasks ORDER BY id LIMIT 2)`, stale)
 	b.Exec(t, `UPDATE tasks SET status = 3 WHERE id IN (SELECT id FROM tasks ORDER BY id DESC LIMIT 2)`)
 	b.Exec(t, `INSERT INTO task_failures SELECT id, 1, '', 1, 1 FROM tasks WHERE status = 3`)
 	s := &scene{b, 4}
