@@ -23,6 +23,44 @@ func TestARestoredDatabaseIsAsItShouldBe(t *testing.T) {
 	}
 }
 
+// The schema alone comes without the rows of the history.
+func TestACloneOfTheSchemaIsAdoptedWhereItStands(t *testing.T) {
+	t.Parallel()
+	for _, version := range []int64{4, 9, Newest} {
+		source := setup(t)
+		if _, err := source.Up(t.Context(), version); err != nil {
+			t.Fatal(err)
+		}
+		clone := setupWith(t, restore(t, source.url, "--schema-only"), func(*Options) {})
+		adoption, err := clone.Adopt(t.Context(), true)
+		if err != nil {
+			t.Fatalf("version %d: %v, %+v", version, err, adoption.Findings)
+		}
+		for _, m := range adoption.Migrations {
+			if want := m.Version <= version; want != (m.State == StateApplied) {
+				t.Errorf("clone of version %d: %s is %s", version, m.Name, m.State)
+			}
+		}
+		if _, err := clone.Up(t.Context(), Newest); err != nil {
+			t.Errorf("up on a clone of version %d: %v", version, err)
+		}
+		if _, list, err := clone.Verify(t.Context()); err != nil || len(list) > 0 {
+			t.Errorf("verify on a clone of version %d: %v, %+v", version, err, list)
+		}
+	}
+}
+
+// Of a clone with rows nobody knows whether the back-fill came to its end.
+func TestACloneWithUnsoundRowsIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	b := migrated(t)
+	dbtest.Exec(t, b.url, `DROP TABLE tasks_goose_version`,
+		`ALTER TABLE tasks DISABLE TRIGGER USER`, insertTask, `UPDATE tasks SET updated_at = 1700000000`,
+		`ALTER TABLE tasks ENABLE TRIGGER USER`)
+	_, err := b.Adopt(t.Context(), true)
+	_ = wantKind(t, err, Drift)
+}
+
 // restore dumps a database and reads the dump into a new one.
 func restore(t *testing.T, url string, options ...string) string {
 	t.Helper()
