@@ -70,12 +70,12 @@ func carry(to, from net.Conn, d time.Duration) {
 			}
 		}
 	}()
-	defer to.Close()
+	defer func() { _ = to.Close() }()
 	for p := range way {
 		time.Sleep(time.Until(p.due))
 		if _, err := to.Write(p.data); err != nil {
 			_ = from.Close()
-			for range way { //nolint:revive // what is on its way has no destination any more
+			for range way { // has no destination any more
 			}
 			return
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tasklane/tasks/bench/peer"
 )
@@ -168,6 +169,36 @@ func claimBeside() workload {
 		},
 		added: []int{1},
 	}
+}
+
+// claimIdle measures a claim that finds nothing, of a worker that has waited for a while.
+func claimIdle() workload {
+	const waited = 3 * time.Second
+	w := claimBeside()
+	w.name = "claim-idle-snapshot"
+	w.what = "claim from an empty queue, beside an old snapshot and 100,000 dead entries"
+	w.added = nil
+	w.prepare = func(ctx context.Context, d *database) error {
+		if d.name == homeMain {
+			return d.empty(ctx)
+		}
+		if d.snapshot != nil {
+			return nil
+		}
+		return dead(ctx, d, 0)
+	}
+	w.op = func(ctx context.Context, _ *database, p peer.Peer) (operation, error) {
+		claim := func(ctx context.Context, _, _ int) (int, error) {
+			n, err := p.Claim(ctx, 1)
+			if err == nil && n > 0 {
+				err = fmt.Errorf("%s claimed %d tasks of an empty queue", p.Name, n)
+			}
+			return 1, err
+		}
+		_, err := loop(ctx, claim, 1, waited, 0, 0)
+		return claim, err
+	}
+	return w
 }
 
 // claimAt measures the time of a claim in a table of that many rows, nearly all of them finished.

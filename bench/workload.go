@@ -71,8 +71,8 @@ func workloads(quick bool) []workload {
 	ws := []workload{
 		create(1), create(8), create(64),
 	}
-	for _, home := range []string{homeMain, "0.5ms", "2ms", "10ms"} {
-		for _, workers := range []int{1, 2, 8, 64} {
+	for _, home := range createHomes {
+		for _, workers := range createWorkers {
 			ws = append(ws, createAway(home, workers))
 		}
 	}
@@ -88,7 +88,7 @@ func workloads(quick bool) []workload {
 		ws = append(ws, work(w.batch, w.tasks/shrink))
 	}
 	ws = append(ws, workAfter("work-100-finished", homeFinished, 30_000/shrink),
-		workAfter("work-100-snapshot", homeSnapshot, 20_000/shrink), claimBeside())
+		workAfter("work-100-snapshot", homeSnapshot, 20_000/shrink), claimBeside(), claimIdle())
 	for _, n := range []int{10_000, 100_000, 1_000_000, 10_000_000} {
 		ws = append(ws, claimAt(n))
 	}
@@ -119,15 +119,28 @@ RETURNING id, created_at, updated_at;
 	}
 }
 
-// createAway is create beside itself without shared statements, in the main database or in one at a distance.
+// alone is ours where no Create shares a statement.
+const alone = "taskstore, alone"
+
+// createHomes and createWorkers are where, and by how many goroutines, ours is measured beside alone.
+var (
+	createHomes   = []string{homeMain, "0.5ms", "2ms", "10ms"}
+	createWorkers = []int{1, 2, 8, 64}
+)
+
+func createAwayName(home string, workers int) string {
+	return fmt.Sprintf("create-%d-%s", workers, home)
+}
+
+// createAway is create beside alone, in the main database or in one at a distance.
 func createAway(home string, workers int) workload {
 	w := create(workers)
-	w.name, w.rounds = fmt.Sprintf("create-%d-%s", workers, home), 3
+	w.name, w.rounds = createAwayName(home, workers), 3
 	if away := distances[home]; away > 0 {
 		w.what += fmt.Sprintf(", %v to the server each way", away)
 	}
 	w.entries = nil
-	for _, p := range []string{ours, "taskstore, alone", "pgx"} {
+	for _, p := range []string{ours, alone, "pgx"} {
 		w.entries = append(w.entries, entry{p, p, home})
 	}
 	return w

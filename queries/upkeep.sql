@@ -3,8 +3,8 @@
 -- however many rows there are; with them the keys of the slice that have no task any more, and the failures of
 -- tasks that are gone or were completed in the end. A row that somebody
 -- has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
--- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock, and so is a
--- key that was taken over, which is no longer the one that was freed.
+-- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock, and so is
+-- a key that was taken over: it is no longer the one that was freed.
 WITH picked AS MATERIALIZED (
     SELECT old.id FROM tasks AS old
     WHERE old.id BETWEEN @first AND @last

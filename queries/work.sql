@@ -23,6 +23,10 @@ RETURNING *;
 -- claim more than the limit. The outer query must not repeat `status = 0`, or the planner may read every
 -- pending row through idx_status.
 --
+-- The OR says `status = 0` twice, by operators of two types. The partial index still serves it, and idx_status does not
+-- in one scan. With `status = 0` alone the planner takes idx_status where statistics say that hardly anything is
+-- pending, and then a claim visits each task that was pending once and that an old snapshot keeps.
+--
 -- A version that lies seconds ahead of the clock says that the clock was set back, that a server whose clock is behind
 -- took over, or that somebody else wrote it. There `updated_at + 1` would give the lease that a lost commit gave
 -- already; a random @step tells the two apart.
@@ -33,7 +37,8 @@ SET status = 1,
             ELSE @step::bigint END)
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE (old.status = 0 OR old.status = 0::bigint) AND old.id >= @first AND old.id <> ALL (@avoid::bigint[])
+    WHERE (old.status = 0 OR old.status = 0::bigint)
+        AND old.id >= @first AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -50,7 +55,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND (old.status = 0 OR old.status = 0::bigint) AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id + 0
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -66,7 +72,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id
-        AND (old.status = 0 OR old.status = 0::bigint) AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id - 0
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -82,7 +89,8 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = @template_id
-        AND (old.status = 0 OR old.status = 0::bigint) AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id * 1
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
@@ -104,7 +112,8 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND (old.status = 0 OR old.status = 0::bigint) AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
+            AND (old.status = 0 OR old.status = 0::bigint)
+            AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
         ORDER BY old.id - 0
         LIMIT turn.quota
         FOR NO KEY UPDATE SKIP LOCKED) AS picked))

@@ -12,7 +12,8 @@ import (
 
 // Create inserts a pending task and returns it as stored, whatever a trigger made of it. With a Key that is taken it
 // writes nothing and returns the task that has the key. An Argument that PostgreSQL's text cannot hold, or a Key of
-// more than 512 bytes, is ErrInvalid. After ErrUncertain, a create with a Key may be repeated until it answers.
+// more than 512 bytes, is ErrInvalid; so is a trigger of somebody else that drops the row, or changes the id of one with
+// a Key. After ErrUncertain, a create with a Key may be repeated until it answers.
 //
 // Concurrent calls on one Store without a Key share statements, and so commits (see [WithGroupCommit] and
 // docs/performance.md).

@@ -8,8 +8,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-func newTaskstore(pool *pgxpool.Pool) Peer {
-	s := taskstore.New(pool)
+func newTaskstore(pool *pgxpool.Pool, opts ...taskstore.Option) Peer {
+	s := taskstore.New(pool, opts...)
 	return Peer{
 		Name: "taskstore",
 		Create: func(ctx context.Context, t taskstore.NewTask) error {

@@ -46,7 +46,7 @@ func (a *app) run(ctx context.Context) exitCode {
 	if err != nil {
 		failure, ok := errors.AsType[*migrate.Error](err)
 		if !ok {
-			failure = commandLineError(root, err)
+			failure = usageError("%s", err)
 		}
 		a.report.fail(failure, commandLine(cmd))
 	}
@@ -95,12 +95,13 @@ Exit codes:` + exitHelp(),
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	a.persistentFlags(root)
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
 		a.adoptCommand(), a.verifyCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
-		cmd.Args = cobra.NoArgs
+		cmd.Args = noArguments
 		describeEnv(cmd)
 	}
 	return root

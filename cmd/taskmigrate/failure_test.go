@@ -41,9 +41,27 @@ func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 		{"unknown flag", missing, []string{"up", "--lock-timeuot", "1s"}, exitUsage, "did you mean --lock-timeout"},
 		{"unknown command", missing, []string{"stauts"}, exitUsage, "did you mean status"},
 		{"no command", missing, nil, exitUsage, "no command"},
-		{"an argument too many", missing, []string{"up", "now"}, exitUsage, "now"},
+		{"an argument too many", missing, []string{"up", "now"}, exitUsage, "takes no argument"},
 		{"unknown version", missing, []string{"up", "--to", "9999"}, exitUsage, "9999"},
-		{"unknown format", missing, []string{"status", "--output", "yaml"}, exitUsage, "yaml"},
+		{"unknown format", missing, []string{"status", "--output", "yaml"}, exitUsage, "--output"},
+		{"@ in the password", user + "@s@host.invalid/x", []string{"up"}, exitUsage, "%40"},
+		{"/ in the password", "postgres://me:12/" + password + "@host/x", []string{"up"}, exitUsage, "%2F"},
+		{"URL as an argument", missing, []string{"up", user + "@host/x"}, exitUsage, "takes no argument"},
+		{"URL as a command", missing, []string{user + "@host/x"}, exitUsage, "no such command"},
+		{"URL as a duration", missing, []string{"up", "--wait", user + "@host/x"}, exitUsage, "--wait takes a value"},
+		{"URL as a schema", missing, []string{"up", "--schema", user + "@host/x"}, exitUsage, "--schema"},
+		{"URL as a flag", missing, []string{"up", "--" + user + "@host/x"}, exitUsage, "flag"},
+		{"URL as letters", missing, []string{"up", "-" + password}, exitUsage, "flag"},
+		{
+			"missing CA file", user + "@host/x?sslmode=verify-full&sslrootcert=/no/such/ca.pem", []string{"up"},
+			exitUsage, "/no/such/ca.pem",
+		},
+		{"missing service file", "service=ledger servicefile=/no/such/file", []string{"up"}, exitUsage, "/no/such/file"},
+		{"missing service", "service=ledger servicefile=/dev/null", []string{"up"}, exitUsage, "ledger"},
+		{
+			"several hosts", user + "@" + nobody + ",host.invalid:5433/x", []string{"up"},
+			exitFailed, nobody + " (" + strings.Split(nobody, ":")[0] + "): ",
+		},
 		{"negative wait", missing, []string{"status", "--wait", "-1s"}, exitUsage, "--wait"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -66,6 +84,20 @@ func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHelpSaysWhereAPasswordBelongs(t *testing.T) {
+	t.Parallel()
+	if help := must(t, exitDone, "", "--help"); !strings.Contains(help.stdout, "~/.pgpass") {
+		t.Errorf("says %s", help.stdout)
+	}
+}
+
+// A URL that a service uses for its pool works.
+func TestPoolParametersAreAccepted(t *testing.T) {
+	t.Parallel()
+	url := dbtest.With(t, dbtest.New(t), "pool_max_conns", "7")
+	must(t, exitDone, url, "status")
 }
 
 // closedPort is an address where nobody listens.

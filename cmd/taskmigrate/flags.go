@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -17,7 +18,8 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	a.opts = migrate.Defaults()
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.databaseURL, "database-url", "",
-		"database to work on; else DATABASE_URL, else libpq's PG* variables")
+		"database to work on; else DATABASE_URL, else libpq's PG* variables. ps shows a flag to everybody on the\n"+
+			"machine: a password belongs in a variable or in ~/.pgpass")
 	flags.StringVar(&a.opts.Schema, "schema", "",
 		"schema of the table; else the first of the search path that has it")
 	flags.StringVar(&a.opts.HistoryTable, "history-table", migrate.HistoryTable,
@@ -38,11 +40,14 @@ func (a *app) persistentFlags(root *cobra.Command) {
 // checkFlags refuses values that no format and no wait can have.
 func (a *app) checkFlags(cmd *cobra.Command) (err error) {
 	if a.output != "text" && a.output != "json" {
-		return usageError("--output is text or json, not %q", a.output)
+		return usageError("--output is text or json")
 	}
-	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
-		if f.Value.Type() != "string" && strings.HasPrefix(f.Value.String(), "-") {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		switch {
+		case f.Value.Type() != "string" && f.Name != "to" && strings.HasPrefix(f.Value.String(), "-"):
 			err = usageError("--%s cannot be negative", f.Name)
+		case f.Value.Type() == "string" && f.Name != "database-url" && strings.Contains(f.Value.String(), "://"):
+			err = usageError("--%s is no place for a database URL; that is --database-url", f.Name)
 		}
 	})
 	return err
@@ -122,27 +127,50 @@ func shellWord(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// commandLineError is what cobra says of a command line, with a better hint if there is one.
-func commandLineError(root *cobra.Command, err error) *migrate.Error {
-	message, _, _ := strings.Cut(err.Error(), "\n")
-	failure := usageError("%s", message)
+// noArguments refuses arguments. Like all errors of the command line it never repeats what was given, which
+// may be a database URL in the wrong place.
+func noArguments(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasParent():
+		failure := usageError("`%s` takes no argument", cmd.CommandPath())
+		failure.Hint = "a database is named by DATABASE_URL or --database-url"
+		return failure
+	}
+	failure := usageError("no such command")
 	failure.Hint = "see `taskmigrate --help`"
-	if _, name, ok := strings.Cut(message, "unknown flag: --"); ok {
-		for _, cmd := range root.Commands() {
-			if cmd.LocalNonPersistentFlags().Lookup(name) != nil {
-				failure.Hint = fmt.Sprintf("--%s is a flag of `%s`", name, cmd.CommandPath())
-				return failure
-			}
-		}
-		if near := flagNames(root).SuggestionsFor(name); len(near) > 0 {
-			failure.Hint = "did you mean --" + near[0] + "?"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		failure.Hint = "did you mean " + near[0] + "?"
+	}
+	return failure
+}
+
+// flagError is what is wrong with the flags that were given to a command.
+func flagError(cmd *cobra.Command, err error) error {
+	root := cmd.Root()
+	failure := usageError("a flag cannot be understood")
+	failure.Hint = "see `taskmigrate --help`"
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		failure.Message = fmt.Sprintf("--%s takes a value of type %s", bad.GetFlag().Name, bad.GetFlag().Value.Type())
+	}
+	if bare, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		failure.Message = fmt.Sprintf("--%s needs a value", bare.GetFlag().Name)
+	}
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || !plainWord.MatchString(unknown.GetSpecifiedName()) {
+		return failure
+	}
+	name := unknown.GetSpecifiedName()
+	failure.Message = "unknown flag: --" + name
+	for _, other := range root.Commands() {
+		if other.LocalNonPersistentFlags().Lookup(name) != nil {
+			failure.Hint = fmt.Sprintf("--%s is a flag of `%s`", name, other.CommandPath())
+			return failure
 		}
 	}
-	if _, rest, ok := strings.Cut(message, `unknown command "`); ok {
-		name, _, _ := strings.Cut(rest, `"`)
-		if near := root.SuggestionsFor(name); len(near) > 0 {
-			failure.Hint = "did you mean " + near[0] + "?"
-		}
+	if near := flagNames(root).SuggestionsFor(name); len(near) > 0 {
+		failure.Hint = "did you mean --" + near[0] + "?"
 	}
 	return failure
 }

@@ -13,11 +13,13 @@ type Adoption struct {
 	Migrations []Migration
 	Findings   []catalog.Finding
 	Already    bool // the database was managed before; nothing was compared
+
+	stage int64 // up to this version all is there
 }
 
 // Adopt compares a tasks table that somebody else created with the documented one. With yes, and if
 // nothing blocks, it records the first migration as applied, in one transaction, and changes nothing
-// else. Where something blocks the error's Kind is Drift.
+// else. Of a managed table whose history is lost it records every migration whose work is there. Where something blocks the error's Kind is Drift.
 func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
 	conn, m, history, err := m.look(ctx)
 	if err != nil {
@@ -28,7 +30,7 @@ func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
 	if err != nil || a.Already || !yes {
 		return a, err
 	}
-	if err := m.recordFirst(ctx); err != nil {
+	if err := m.recordStage(ctx, a.stage); err != nil {
 		return a, asError(ctx, err)
 	}
 	a.Migrations, _, err = m.Status(ctx)
@@ -42,38 +44,45 @@ func (m *Migrator) judge(ctx context.Context, conn *pgx.Conn, history []historyR
 		return a, err
 	}
 	var err error
-	a.Findings, err = m.judgeForeign(ctx, conn)
+	a.stage, a.Findings, err = m.judgeForeign(ctx, conn)
 	if err == nil && yes {
 		err = m.checkRights(ctx, conn)
 	}
 	return a, err
 }
 
-// judgeForeign compares a table that somebody else created with the documented one. Rows are only looked
-// at where the columns are as they should be.
-func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) ([]catalog.Finding, error) {
+// judgeForeign compares a table without a history with the documented one, or with that of the stage at which
+// our migrations left it. Rows are only looked at where the columns are as they should be.
+func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []catalog.Finding, error) {
 	live, err := catalog.Read(ctx, conn)
 	if err != nil {
-		return nil, asError(ctx, err)
+		return 0, nil, asError(ctx, err)
 	}
 	if len(live) == 0 {
-		return nil, &Error{
+		return 0, nil, &Error{
 			Kind: Drift, Message: "there is no table tasks to adopt", Hint: "`taskmigrate up` creates it",
 		}
 	}
-	expected, later, err := m.documented()
+	stage, found, err := m.judgeStage(live)
 	if err != nil {
-		return nil, asError(ctx, err)
+		return 0, nil, asError(ctx, err)
 	}
-	found := catalog.Judge(expected, live, m.known[0].version, later)
-	if err := driftError(found, "the table cannot be adopted, nothing was changed", catalog.Block); err != nil {
-		return found, err
+	const refusal = "the table cannot be adopted, nothing was changed"
+	if err := driftError(found, refusal, catalog.Block); err != nil {
+		return stage, found, err
 	}
 	rows, err := judgeRows(ctx, conn)
 	if err != nil {
-		return found, asError(ctx, err)
+		return stage, found, asError(ctx, err)
 	}
-	return append(found, rows...), nil
+	if stage > m.known[0].version {
+		for i := range rows { // the migration that would put them right counts as applied
+			rows[i].Severity = catalog.Block
+			rows[i].Cause = "from before the back-fill of a managed table whose history is lost; put them right by hand"
+		}
+	}
+	found = append(found, rows...)
+	return stage, found, driftError(found, refusal, catalog.Block)
 }
 
 // documented is the table as its document has it: the first migration, and idx_task, which that lacks.
@@ -97,14 +106,20 @@ func (m *Migrator) documented() (expected, later []catalog.Item, err error) {
 	return expected, later, nil
 }
 
-// recordFirst records the first migration as applied, under the run lock.
-func (m *Migrator) recordFirst(ctx context.Context) error {
-	r := m.newRun(m.known[0].version, false)
+// recordStage records the migrations up to a version as applied, under the run lock.
+func (m *Migrator) recordStage(ctx context.Context, stage int64) error {
+	r := m.newRun(stage, false)
 	db := r.open()
 	defer func() { _ = db.Close() }()
 	table, err := newVersionTable(r)
 	if err != nil {
 		return err
 	}
-	return r.locked(ctx, db, func() error { return table.adopt(ctx, db, r.to) })
+	var versions []int64
+	for _, s := range m.known {
+		if s.version <= stage {
+			versions = append(versions, s.version)
+		}
+	}
+	return r.locked(ctx, db, func() error { return table.adopt(ctx, db, versions) })
 }

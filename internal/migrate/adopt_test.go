@@ -65,6 +65,7 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 			[]string{`CREATE FUNCTION tasks_guard() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`},
 			"tasks_guard()",
 		},
+		{"a later table's name is taken", []string{`CREATE TABLE task_keys (id bigint)`}, "task_keys"},
 		{
 			"a column that an insert cannot leave out",
 			[]string{`ALTER TABLE tasks ADD COLUMN tenant bigint NOT NULL`},

@@ -57,7 +57,8 @@ func backends(ctx context.Context, conn *pgx.Conn, query string, args ...any) ([
 // doing identifies the backend and what it does, without its age.
 func (b backend) doing() string { return fmt.Sprint(b.PID, b.State, b.Query) }
 
-var secret = regexp.MustCompile(`(?i)(password\s*=?\s*)('[^']*'|\S+)`)
+// secret finds a password in a statement: that of CREATE ROLE, or one in a connection string.
+var secret = regexp.MustCompile(`(?i)(password\s*=?\s*|://[^\s:/]*:)('[^']*'|\S+)`)
 
 func (b backend) String() string {
 	if b.PID == 0 {

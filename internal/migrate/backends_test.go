@@ -18,6 +18,10 @@ func TestABackendIsToldInOneShortLineWithoutPasswords(t *testing.T) {
 		strings.Contains(got, "horse") {
 		t.Errorf("got %q, want it to begin with %q", got, want)
 	}
+	b.Query = "SELECT dblink_connect('postgres://me:correct-horse@host/db')"
+	if got := b.String(); strings.Contains(got, "horse") || !strings.Contains(got, "//me:***") {
+		t.Errorf("got %q", got)
+	}
 	if got := (backend{}).String(); !strings.Contains(got, "prepared transaction") {
 		t.Errorf("a blocker without a process is told as %q", got)
 	}

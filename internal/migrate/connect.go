@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,24 +15,6 @@ import (
 
 // connectTimeout bounds one attempt to connect, unless the connection string has a limit of its own.
 const connectTimeout = 10 * time.Second
-
-// parseConfig reads a connection string. Its errors never repeat the string: where it is malformed,
-// nobody can tell which part of it is the password.
-func parseConfig(connString string) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(connString)
-	if err != nil {
-		return nil, &Error{
-			Kind:    BadRequest,
-			Message: "the database URL or a PG* variable cannot be understood",
-			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
-		}
-	}
-	config.RuntimeParams["client_encoding"] = "UTF8" // what Go sends, whatever the database stores
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	return config, nil
-}
 
 // sessionSettings hold for every connection, whatever the role or the database sets.
 // client_connection_check_interval lets the server notice that a killed runner is gone, stop its statement
@@ -101,7 +85,10 @@ func (m *Migrator) connectError(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil {
 		return failure
 	}
-	if failure.SQLState == "" {
+	switch {
+	case len(m.hosts()) > 1:
+		failure.Message = strings.Join(attempts(err), "; ")
+	case failure.SQLState == "":
 		failure.Message = oneLine(rootCause(err).Error())
 	}
 	failure.Message = fmt.Sprintf("cannot connect to %s as %q: %s", m.address(), m.config.User, failure.Message)
@@ -109,10 +96,42 @@ func (m *Migrator) connectError(ctx context.Context, err error) *Error {
 }
 
 func (m *Migrator) address() string {
-	if m.config.Host != "" && m.config.Host[0] == '/' {
-		return fmt.Sprintf("%s/.s.PGSQL.%d database %q", m.config.Host, m.config.Port, m.config.Database)
+	return fmt.Sprintf("%s database %q", strings.Join(m.hosts(), ", "), m.config.Database)
+}
+
+// hosts lists where the server may be, each once: pgconn keeps a host for each way to connect to it.
+func (m *Migrator) hosts() []string {
+	list := []string{hostName(m.config.Host, m.config.Port)}
+	for _, other := range m.config.Fallbacks {
+		if name := hostName(other.Host, other.Port); !slices.Contains(list, name) {
+			list = append(list, name)
+		}
 	}
-	return fmt.Sprintf("%s database %q", net.JoinHostPort(m.config.Host, fmt.Sprint(m.config.Port)), m.config.Database)
+	return list
+}
+
+func hostName(host string, port uint16) string {
+	if strings.HasPrefix(host, "/") {
+		return fmt.Sprintf("%s/.s.PGSQL.%d", host, port)
+	}
+	return net.JoinHostPort(host, fmt.Sprint(port))
+}
+
+// attempts lists what came of each address that pgconn tried. Each text begins with the address.
+func attempts(err error) []string {
+	if joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		var list []string
+		for _, attempt := range joined.Unwrap() {
+			if text := oneLine(attempt.Error()); !slices.Contains(list, text) {
+				list = append(list, text)
+			}
+		}
+		return list
+	}
+	return []string{oneLine(err.Error())}
 }
 
 // rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.

@@ -49,15 +49,19 @@ func (m *Migrator) survey(ctx context.Context, conn *pgx.Conn, to int64) (Plan, 
 	}
 	plan := Plan{
 		Schema: m.home.schema, RunLock: m.home.lockID(), Unadopted: r.unadopted,
-		Recorded: []string{}, InTheWay: []string{},
+		Lacks: []string{}, Recorded: []string{}, InTheWay: []string{},
 	}
 	for _, s := range todo {
 		if s.onlyRecord {
 			plan.Recorded = append(plan.Recorded, s.name)
 		}
 	}
-	if plan.Lacks, _, err = m.lacks(ctx, conn); err != nil {
+	lacks, err := m.lacks(ctx, conn)
+	if err != nil {
 		return Plan{}, list, nil, err
+	}
+	for _, right := range lacks {
+		plan.Lacks = append(plan.Lacks, right.What)
 	}
 	err = conn.QueryRow(ctx, `
 SELECT coalesce(max(reltuples), -1)::bigint, coalesce(max(pg_total_relation_size(oid)), 0)

@@ -8,13 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// rights lists what the role lacks, and whether a run fails without it. $1 is the history's name.
+// rights lists what the current role lacks, and whether a run fails without it. $1 is the history's name.
 const rights = `
 WITH ours AS (
     SELECT oid, relname, relowner FROM pg_class
     WHERE oid IN (to_regclass('tasks'), to_regclass('task_keys'), to_regclass('task_failures'), to_regclass($1))
 )
-SELECT what, needed
+SELECT current_user::text, what, needed
 FROM (
     SELECT 1, format('ownership of table %I (owner: %I)', relname, pg_get_userbyid(relowner)), true
     FROM ours WHERE NOT pg_has_role(relowner, 'USAGE')
@@ -32,38 +32,43 @@ FROM (
 ) AS lacking (number, what, needed)
 ORDER BY number`
 
-// lacks lists the rights that the role lacks, and tells whether a run needs one of them.
-func (m *Migrator) lacks(ctx context.Context, conn *pgx.Conn) (list []string, needed bool, err error) {
+// right is one that the role lacks.
+type right struct {
+	Role, What string
+	Needed     bool // a run fails without it
+}
+
+// lacks lists the rights that the role lacks.
+func (m *Migrator) lacks(ctx context.Context, conn *pgx.Conn) ([]right, error) {
 	rows, err := conn.Query(ctx, rights, quoted(m.opts.HistoryTable))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	list = []string{}
-	var what string
-	var fatal bool
-	_, err = pgx.ForEachRow(rows, []any{&what, &fatal}, func() error {
-		list, needed = append(list, what), needed || fatal
-		return nil
-	})
-	return list, needed, err
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[right])
 }
 
 // checkRights refuses a run that would fail on its way for want of a right, with all of them in one list.
 func (m *Migrator) checkRights(ctx context.Context, conn *pgx.Conn) error {
-	list, needed, err := m.lacks(ctx, conn)
+	list, err := m.lacks(ctx, conn)
 	if err != nil {
 		return asError(ctx, err)
 	}
-	role, what := conn.Config().User, strings.Join(list, "; ")
-	if needed {
-		return &Error{
-			Message:  fmt.Sprintf("role %q lacks: %s; nothing was changed", role, what),
-			SQLState: "42501",
-			Hint:     "run it as the table's owner, or as a member of that role; schema/roles.sql makes one for migrations",
-		}
+	if len(list) == 0 {
+		return nil
 	}
-	if len(list) > 0 {
-		m.opts.Log.Warn("the role lacks a right that a run can do without", "role", role, "right", what)
+	var names []string
+	needed := false
+	for _, r := range list {
+		names, needed = append(names, r.What), needed || r.Needed
 	}
-	return nil
+	if !needed {
+		m.opts.Log.Warn("the role lacks a right that a run can do without",
+			"role", list[0].Role, "right", strings.Join(names, "; "))
+		return nil
+	}
+	return &Error{
+		Message:  fmt.Sprintf("role %q lacks: %s; nothing was changed", list[0].Role, strings.Join(names, "; ")),
+		SQLState: "42501",
+		Hint:     "run it as the table's owner, or as a member of that role; schema/roles.sql makes one for migrations",
+	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
+
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
 
 // run is one pass over the database, in one direction.
@@ -75,12 +77,22 @@ func (r *run) todo(ctx context.Context, conn *pgx.Conn) (list []Migration, todo 
 			return list, nil, err
 		}
 	}
+	var stage int64 // what adopt will have recorded
+	if r.unadopted {
+		live, err := catalog.Read(ctx, conn)
+		if err != nil {
+			return list, nil, asError(ctx, err)
+		}
+		if stage, _, err = r.judgeStage(live); err != nil {
+			return list, nil, asError(ctx, err)
+		}
+	}
 	for i, s := range r.known {
 		applied := isApplied(history, s.version)
 		switch {
 		case r.down && applied && s.version > r.to:
 			todo = append(todo, step{source: s, onlyRecord: i == 0 && isAdopted(history, s.version)})
-		case !r.down && !applied && s.version <= r.to && !(i == 0 && r.unadopted):
+		case !r.down && !applied && s.version <= r.to && s.version > stage:
 			there, err := isThere(ctx, conn, s)
 			if err != nil {
 				return list, nil, asError(ctx, err)

@@ -101,6 +101,15 @@ func TestVerifyNamesEachKindOfDrift(t *testing.T) {
 			`ALTER TABLE tasks RENAME TO real_tasks; CREATE VIEW tasks AS SELECT * FROM real_tasks`,
 			"table", "tasks", "view", "ordinary table",
 		},
+		{
+			"a side table's column is another", `ALTER TABLE task_keys ALTER COLUMN key TYPE varchar(10)`,
+			"side table", "task_keys.key", "character varying(10)", "00013_add_task_keys.sql",
+		},
+		{
+			"a side table's index is gone", `DROP INDEX idx_task_failures_retry_at`,
+			"side table", "task_failures.idx_task_failures_retry_at", "missing", "00014_add_task_failures.sql",
+		},
+		{"a side table is gone", `DROP TABLE task_keys`, "side table", "task_keys", "missing", "00013"},
 		{"the table is gone", `DROP TABLE tasks`, "table", "tasks", "missing", ""},
 		{
 			"a file has changed", `UPDATE tasks_goose_version SET sha256 = 'another' WHERE version_id = 3`,

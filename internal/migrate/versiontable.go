@@ -89,8 +89,8 @@ func (t *versionTable) create(ctx context.Context, tx *sql.Tx) error {
 	return t.Store.Insert(ctx, tx, database.InsertRequest{Version: 0})
 }
 
-// adopt records a migration as applied, without a hash: its file was not run.
-func (t *versionTable) adopt(ctx context.Context, db *sql.DB, version int64) error {
+// adopt records migrations as applied, without a hash: their files were not run.
+func (t *versionTable) adopt(ctx context.Context, db *sql.DB, versions []int64) error {
 	return t.inTx(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
 		exists, err := t.exists(ctx, tx)
 		if err == nil && !exists {
@@ -101,7 +101,9 @@ func (t *versionTable) adopt(ctx context.Context, db *sql.DB, version int64) err
 		}
 		_, err = tx.ExecContext(ctx, `
 INSERT INTO `+t.name+` (version_id, is_applied)
-SELECT $1, true WHERE NOT EXISTS (SELECT FROM `+t.name+` WHERE version_id > 0)`, version)
+SELECT version, true FROM unnest($1::bigint[]) AS adopted (version)
+WHERE NOT EXISTS (SELECT FROM `+t.name+` WHERE version_id > 0)
+ORDER BY version`, versions)
 		return err
 	})
 }

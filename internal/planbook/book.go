@@ -84,8 +84,13 @@ func creates(b map[string]entry) {
 	keyed := maps.Clone(arrays)
 	keyed["keys"] = "ARRAY(SELECT 'key' || n FROM generate_series(1001, 1100) AS n)"
 	b["CreateKeyedTasks"] = entry{
-		Purpose: "`Create` and `CreateMany` with keys.", Index: []string{"task_keys_pkey"},
+		Purpose: "`CreateMany` with keys.", Index: []string{"task_keys_pkey"},
 		Examples: []example{{"100 tasks", keyed, 5100, 5100}},
+	}
+	one := with(common, allColumns, args{"argument": "'{}'", "key": "'key1001'"})
+	b["CreateKeyedTask"] = entry{
+		Purpose: "`Create` with a key.", Index: []string{"task_keys_pkey"},
+		Examples: []example{{"one task", one, 80, 80}},
 	}
 }
 

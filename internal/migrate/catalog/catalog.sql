@@ -30,7 +30,7 @@ indexes AS (
 ),
 triggers AS (
     SELECT t.tgname, t.tgenabled, t.tgfoid,
-        regexp_replace(pg_get_triggerdef(t.oid), ' ON (\w+\.|"([^"]|"")+"\.)?tasks ', ' ON tasks ') AS definition
+        regexp_replace(pg_get_triggerdef(t.oid, true), ' ON (\w+\.|"([^"]|"")+"\.)?tasks ', ' ON tasks ') AS definition
     FROM tasks JOIN pg_trigger t ON t.tgrelid = tasks.oid
     WHERE NOT t.tgisinternal
 ),

@@ -78,7 +78,9 @@ func inTheWay(extra difference, later []Item) bool {
 		switch item.Kind {
 		case Index:
 			return item.Aspect == Definition && extra.Actual != item.Value && extra.Actual != item.Value+" INVALID"
-		case Constraint, Trigger, Function, SideTable:
+		case SideTable:
+			return !strings.Contains(item.Object, ".")
+		case Constraint, Trigger, Function:
 			return true
 		}
 		return false

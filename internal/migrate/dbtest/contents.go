@@ -24,14 +24,20 @@ SELECT coalesce(string_agg(r::text, E'\n' ORDER BY r::text), '') FROM `+pgx.Iden
 // Catalog is what CatalogQuery tells of the schema public, one line a thing.
 func Catalog(t testing.TB, address string) string {
 	t.Helper()
+	return CatalogOf(t, address, "public")
+}
+
+// CatalogOf is what CatalogQuery tells of a schema.
+func CatalogOf(t testing.TB, address, schema string) string {
+	t.Helper()
 	const all = `SELECT coalesce(string_agg(line, E'\n' ORDER BY line), '') FROM (` + CatalogQuery + `) AS everything (line)`
-	return Value[string](t, address, all, "public")
+	return Value[string](t, address, all, schema)
 }
 
 // CatalogQuery describes everything in the schema $1 that a migration may make or change, one line a thing.
 // Of a column's options, only those that people set count: PostgreSQL 15.20 keeps a number of its own there.
 const CatalogQuery = `
-WITH ours AS (SELECT * FROM pg_class WHERE relnamespace = $1::regnamespace)
+WITH ours AS (SELECT * FROM pg_class WHERE relnamespace = quote_ident($1)::regnamespace)
 SELECT 'relation ' || concat_ws(' ', relkind, relname, relpersistence, reloptions::text) FROM ours
 UNION ALL
 SELECT 'column ' || concat_ws(' ', relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull,
@@ -50,9 +56,9 @@ SELECT 'trigger ' || concat_ws(' ', pg_get_triggerdef(pg_trigger.oid), tgenabled
 FROM ours JOIN pg_trigger ON tgrelid = ours.oid WHERE NOT tgisinternal
 UNION ALL
 SELECT 'function ' || pg_get_functiondef(oid) || coalesce(obj_description(oid, 'pg_proc'), '')
-FROM pg_proc WHERE pronamespace = $1::regnamespace
+FROM pg_proc WHERE pronamespace = quote_ident($1)::regnamespace
 UNION ALL
-SELECT 'type ' || typname FROM pg_type WHERE typnamespace = $1::regnamespace
+SELECT 'type ' || typname FROM pg_type WHERE typnamespace = quote_ident($1)::regnamespace
 UNION ALL
 SELECT 'sequence ' || concat_ws(' ', relname, format_type(seqtypid, NULL), seqstart, seqincrement, seqmax, seqmin,
     seqcache, seqcycle, 'owned by', refobjid::regclass, refobjsubid)

@@ -85,6 +85,14 @@ func Exec(t testing.TB, address string, statements ...string) {
 	}
 }
 
+// ExecAtEnd runs statements in a cleanup, when the test's context has ended.
+func ExecAtEnd(t testing.TB, address string, statements ...string) {
+	t.Helper()
+	for _, sql := range statements {
+		execOn(context.WithoutCancel(t.Context()), t, address, sql)
+	}
+}
+
 // Value reads one value on a connection of its own.
 func Value[T any](t testing.TB, address, sql string, args ...any) T {
 	t.Helper()

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func everyMethod(t *testing.T, b *storetest.Bundle, pool *pgxpool.Pool) {
 	} {
 		b.Exec(t, `TRUNCATE tasks`)
 		creates(t, b, s)
+		createsByKey(t, b, s)
 		reads(t, b, s)
 		edits(t, b, s)
 		works(t, b, s)
@@ -81,6 +83,33 @@ func creates(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 			if storetest.Input(rows[id]) != ts[i] {
 				t.Errorf("task %d of %d is stored as %+v", i, len(ts), rows[id])
 			}
+		}
+	}
+}
+
+// createsByKey leaves four tasks, NewTask(20) to NewTask(23), by creates that were repeated. The keys may be there already,
+// without tasks.
+func createsByKey(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
+	t.Helper()
+	ts := storetest.NewTasks(24)[20:]
+	for i := range ts {
+		ts[i].Key = fmt.Sprintf(`key %d: "\\$1", 'O''Brien', {NULL}, 中文`, i)
+	}
+	first, err := s.Create(t.Context(), ts[0])
+	if err != nil || first != storetest.StoredTask(t, b.Pool, first.ID) || storetest.Input(first) != storetest.NewTask(20) {
+		t.Errorf("created %+v, %v", first, err)
+	}
+	if again, err := s.Create(t.Context(), ts[0]); err != nil || again != first {
+		t.Errorf("created again: %+v, %v, want %+v", again, err, first)
+	}
+	ids, err := s.CreateMany(t.Context(), append(ts, ts[1]))
+	if err != nil || len(ids) != 5 || ids[0] != first.ID || ids[4] != ids[1] {
+		t.Fatalf("created %v, %v, want the first to be %d and the last to be the second", ids, err, first.ID)
+	}
+	for i, n := range ts {
+		task, err := s.GetByKey(t.Context(), n.Key)
+		if err != nil || task != storetest.StoredTask(t, b.Pool, ids[i]) || storetest.Input(task) != storetest.NewTask(20+i) {
+			t.Errorf("the key of task %d has %+v, %v", ids[i], task, err)
 		}
 	}
 }

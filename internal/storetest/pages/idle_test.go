@@ -40,12 +40,16 @@ type idleCost struct {
 	idle, few  int64 // of a Store that has gone on for a while, with none and 3 pending
 }
 
-// idle measures claims of all and of one batch, under each kind of plan.
+// idle measures claims from each kind of queue, under each kind of plan.
 func (b *table) idle(t *testing.T) map[string]idleCost {
 	t.Helper()
 	costs := make(map[string]idleCost)
 	for _, planMode := range []string{customPlan, genericPlan} {
-		for name, queue := range map[string]taskstore.Filter{"all": {}, "one batch": taskstore.ByBatch(busy)} {
+		for name, queue := range map[string]taskstore.Filter{
+			"all": {}, "one batch": taskstore.ByBatch(busy),
+			"one integration": taskstore.ByIntegration(busy.IntegrationID),
+			"one template":    taskstore.ByTemplate(busy.TemplateID),
+		} {
 			m := newMeter(t, b, planMode)
 			s := taskstore.New(m)
 			cost := idleCost{fromBottom: m.of(func() { claim(t, s, queue, 0) })}
@@ -71,8 +75,8 @@ func claim(t *testing.T, s *taskstore.Store, queue taskstore.Filter, want int) {
 	}
 }
 
-// most returns the most pages that one of some claims touches, and fails the test if more of them looked from the bottom
-// than seconds have passed.
+// most returns the most pages that one of some claims touches, and fails the test if more of them looked from the
+// bottom than seconds have passed.
 func (b *table) most(t *testing.T, m *meter, claim func()) (most int64) {
 	t.Helper()
 	const claims = 30

@@ -1,0 +1,70 @@
+package migrate
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// parseConfig reads a connection string, as services write them: the parameters of a pool may be there, and
+// do nothing. Its errors never repeat the string: where it is malformed, nobody can tell which part of it is
+// the password.
+func parseConfig(connString string) (*pgx.ConnConfig, error) {
+	if misplacedAt(connString) {
+		return nil, &Error{
+			Kind:    BadRequest,
+			Message: "the database URL has an @ that does not end its user and password",
+			Hint:    "write an @ within a user, a password or a parameter as %40, and a / as %2F",
+		}
+	}
+	pool, err := pgxpool.ParseConfig(connString)
+	if err != nil {
+		return nil, &Error{
+			Kind:    BadRequest,
+			Message: "the database URL or a PG* variable cannot be understood" + missingFile(err),
+			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
+		}
+	}
+	config := pool.ConnConfig
+	config.RuntimeParams["client_encoding"] = "UTF8" // what Go sends, whatever the database stores
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	return config, nil
+}
+
+// misplacedAt tells of a URL from which pgx could read a part of the password as a host, a database or a
+// parameter, all of which are printed.
+func misplacedAt(connString string) bool {
+	_, rest, isURL := strings.Cut(connString, "://")
+	if !isURL || !strings.HasPrefix(connString, "postgres") {
+		return false
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+		authority = rest[:end]
+	}
+	if authority == "" { // postgres:///database?user=me@example.com
+		return false
+	}
+	return strings.Count(rest, "@") > 1 || strings.Count(rest, "@") != strings.Count(authority, "@")
+}
+
+// missingFile names the file or the service that a connection string leads to and that is not there.
+func missingFile(err error) string {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return ": " + file.Error()
+	}
+	if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+		cause := parse.Unwrap()
+		if cause != nil && (strings.HasPrefix(cause.Error(), "failed to read service file: ") ||
+			strings.HasPrefix(cause.Error(), "unable to find service: ")) {
+			return ": " + cause.Error()
+		}
+	}
+	return ""
+}
