@@ -157,7 +157,7 @@ func (o *owner) heard(err error) {
 		o.backoff = min(2*o.backoff, maxBackoff, o.beatEvery())
 	case !o.awaySince.IsZero():
 		o.tell(Event{Kind: Back, Took: now.Sub(o.awaySince)})
-		o.awaySince, o.resumeAt, o.beatAt = time.Time{}, time.Time{}, now
+		o.awaySince, o.resumeAt = time.Time{}, time.Time{}
 		o.quietTill = now.Add(o.cfg.SilentFor)
 	}
 }

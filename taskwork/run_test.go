@@ -180,17 +180,34 @@ func TestOutageEndsNothing(t *testing.T) {
 	})
 }
 
+// A worker requeues nothing before others, who may have been cut off as it was, had the time to renew their leases.
 func TestTasksOfTheDeadAreRequeued(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(0)
-		m.add(1, taskstore.Processing) // somebody claimed it, and died
+		dead := func(id int64) { // somebody claimed it a while ago
+			m.add(id, taskstore.Processing)
+			m.rows[id].UpdatedAt = taskstore.MillisOf(time.Now().Add(-time.Hour))
+		}
+		dead(1)
 		r := start(t, m, Config{SilentFor: 30 * time.Second}, nothing)
 		wait(29 * time.Second)
-		r.want(t, Started) // it may have been cut off, as we may have been
+		r.want(t, Requeued)
 		wait(10 * time.Second)
 		r.want(t, Requeued, "0")
 		r.want(t, Completed, "1")
+
+		m.set(func() { m.down = errDown })
+		wait(time.Minute)
+		m.set(func() {
+			m.down = nil
+			dead(2)
+		})
+		wait(29 * time.Second)
+		r.want(t, Requeued, "0")
+		wait(15 * time.Second)
+		r.want(t, Requeued, "0", "0")
+		r.want(t, Completed, "1", "2")
 		r.finish(t)
 	})
 }

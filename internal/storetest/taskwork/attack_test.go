@@ -269,3 +269,36 @@ func TestLongHandler(t *testing.T) {
 		t.Errorf("it was started %d times", seen.count(taskwork.Started))
 	}
 }
+
+// A heartbeat is done, and its answer is lost: the lease is at a version that nobody was told.
+func TestLostHeartbeat(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	n, pool := newNetwork(t, b)
+	s := newScene(t, b, 1)
+	cfg := config()
+	seen := newWatch(&cfg)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	err := taskwork.Run(ctx, taskstore.New(pool), cfg, func(ctx context.Context, task taskstore.Task) error {
+		defer stop()
+		version := task.UpdatedAt
+		moved := func() {
+			for last := version; version == last && ctx.Err() == nil; {
+				version = storetest.StoredTask(t, b.Admin, task.ID).UpdatedAt
+			}
+		}
+		moved()
+		n.loseAnswerTo("commit")
+		moved() // by the heartbeat without answer
+		moved() // by one that knows of it
+		return ctx.Err()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	s.completed(t, "1")
+	if seen.count(taskwork.Away) != 1 || seen.count(taskwork.Lost) != 0 || seen.count(taskwork.Completed) != 1 {
+		t.Errorf("told %+v", seen.events)
+	}
+}

@@ -1,6 +1,7 @@
 package taskwork
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -21,6 +22,7 @@ type network struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool
 	down  bool          // it closes what connects
+	lose  string        // the next request with these words gets no answer: its connection is closed instead
 	mute  chan struct{} // closed when it passes on what is said; nil: it does
 }
 
@@ -86,6 +88,10 @@ func (n *network) pass(to, from net.Conn) {
 		size, err := from.Read(said)
 		n.mu.Lock()
 		mute := n.mute
+		if n.lose != "" && bytes.Contains(said[:size], []byte(n.lose)) {
+			n.lose = ""
+			_ = from.Close() // it still reaches the server
+		}
 		n.mu.Unlock()
 		if mute != nil {
 			<-mute
@@ -114,6 +120,13 @@ func (n *network) set(down, mute bool) {
 		close(n.mute)
 		n.mute = nil
 	}
+}
+
+// loseAnswerTo has the next request with these words reach the server, and no answer come back.
+func (n *network) loseAnswerTo(words string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lose = words
 }
 
 // cut closes all connections. The caller has the lock.
