@@ -64,10 +64,7 @@ func (b backend) String() string {
 	if b.PID == 0 {
 		return "a prepared transaction, see pg_prepared_xacts"
 	}
-	query := secret.ReplaceAllString(oneLine(b.Query), "$1***")
-	if cut := []rune(query); len(cut) > 120 {
-		query = string(cut[:119]) + "…"
-	}
+	query := firstWords(secret.ReplaceAllString(b.Query, "$1***"))
 	age := time.Duration(b.TransactionSeconds * float64(time.Second)).Round(100 * time.Millisecond)
 	return strings.TrimSpace(fmt.Sprintf("pid %d, user %q, application %q, %s for %s, query: %s",
 		b.PID, b.User, b.Application, b.State, age, query))

@@ -47,7 +47,11 @@ JOIN pg_settings USING (name)`
 func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 	deadline := time.Now().Add(m.opts.Wait)
 	for said := false; ; said = true {
-		conn, err := pgx.ConnectConfig(ctx, m.config)
+		var conn *pgx.Conn
+		err := withSlot(ctx, func() (err error) {
+			conn, err = pgx.ConnectConfig(ctx, m.config)
+			return err
+		})
 		if err == nil {
 			settled := *m
 			if err = m.refusePooler(ctx, conn); err == nil {
@@ -67,6 +71,20 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 		}
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
 			return nil, nil, m.connectError(ctx, err)
+		}
+	}
+}
+
+// freeSlot is how long a connection that was closed here may still count against a CONNECTION LIMIT.
+const freeSlot = 5 * time.Second
+
+// withSlot tries again to connect while there are too many connections: one may be an earlier one of this run.
+func withSlot(ctx context.Context, connect func() error) error {
+	deadline := time.Now().Add(freeSlot)
+	for {
+		err := connect()
+		if sqlState(err) != "53300" || time.Now().After(deadline) || pause(ctx, 100*time.Millisecond) != nil {
+			return err
 		}
 	}
 }

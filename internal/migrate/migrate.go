@@ -80,6 +80,7 @@ func New(connString string, opts Options) (*Migrator, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Tracer = silence{log: opts.Log}
 	return &Migrator{config: config, opts: opts, known: known}, nil
 }
 

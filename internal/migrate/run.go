@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 
 	"github.com/tasklane/tasks/internal/migrate/catalog"
@@ -124,7 +123,7 @@ func (r *run) migrate(ctx context.Context) error {
 			}
 			return failure
 		}
-		delay := backOff(retry)
+		delay := backOff(retry, r.opts.LockTimeout)
 		r.opts.Log.Warn("the lock was not granted, trying again",
 			"file", failure.File, "statement", failure.Statement, "sqlstate", failure.SQLState,
 			"retry", retry+1, "of", r.opts.LockRetries, "in", delay.Round(time.Millisecond))
@@ -222,15 +221,24 @@ func (r *run) failure(ctx context.Context, err error) *Error {
 
 // lockRefused reports a lock timeout or a deadlock.
 func lockRefused(err error) bool {
-	server, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (server.Code == "55P03" || server.Code == "40P01")
+	if own, ok := errors.AsType[*Error](err); ok && own.Kind == LockWait {
+		return false // outside a transaction the limit is for all of the wait
+	}
+	code := sqlState(err)
+	return code == lockNotAvailable || code == deadlockDetected
 }
 
-// backOff doubles from 100 ms to 10 s, give or take a half, so that a retry does not keep in step with
-// whoever held the lock.
-func backOff(retry int) time.Duration {
-	step := min(100*time.Millisecond<<min(retry, 10), 10*time.Second)
-	return step/2 + rand.N(step)
+const (
+	lockNotAvailable = "55P03"
+	deadlockDetected = "40P01"
+)
+
+// backOff doubles from 100 ms to 10 s, and is at least what the attempt may have waited: those who queued
+// behind it get as much time as they have lost. Half as much again, by chance, keeps a retry out of step
+// with whoever held the lock.
+func backOff(retry int, waited time.Duration) time.Duration {
+	step := max(min(100*time.Millisecond<<min(retry, 10), 10*time.Second), waited)
+	return step + rand.N(step/2)
 }
 
 const invalid = "INVALID"

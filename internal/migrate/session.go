@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,12 +41,20 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
 	settle := func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := c.run.settle(ctx, conn)
+		if _, err := c.run.settle(ctx, conn); err != nil {
+			return err
+		}
+		// For statements outside a transaction. The watcher gives up first, and names who blocks, if it can.
+		_, err := conn.Exec(ctx, `SELECT set_config('lock_timeout', $1, false)`, c.run.indexWaitLimit())
 		return err
 	}
 	alwaysPing := func(context.Context, stdlib.ShouldPingParams) bool { return true }
-	conn, err := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(settle),
-		stdlib.OptionShouldPing(alwaysPing)).Connect(ctx)
+	opener := stdlib.GetConnector(*config, stdlib.OptionAfterConnect(settle), stdlib.OptionShouldPing(alwaysPing))
+	var conn driver.Conn
+	err := withSlot(ctx, func() (err error) {
+		conn, err = opener.Connect(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, c.run.connectError(ctx, err)
 	}
@@ -106,12 +115,29 @@ func (s *session) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, e
 		return nil, err
 	}
 	tx := transaction{session: s, ctx: ctx}
-	limit := fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", s.run.opts.LockTimeout.Milliseconds())
+	limit := "SET LOCAL lock_timeout = '" + serverTime(s.run.opts.LockTimeout) + "'"
 	if _, err := s.send(ctx, 0, limit); err != nil {
 		_ = tx.Rollback()
 		return nil, err
 	}
 	return tx, nil
+}
+
+// serverTime is a duration as the server reads it, rounded up: 0 means no limit there.
+func serverTime(d time.Duration) string {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return fmt.Sprintf("%dms", min(ms, math.MaxInt32))
+}
+
+// indexWaitLimit is the server's own limit where the watcher cannot see.
+func (m *Migrator) indexWaitLimit() string {
+	if m.opts.IndexWait == 0 {
+		return "0"
+	}
+	return serverTime(m.opts.IndexWait + 2*time.Second)
 }
 
 // send executes a statement, or adds it to the script. number counts a file's own statements from 1;
@@ -131,7 +157,11 @@ func (s *session) send(ctx context.Context, number int, query string, args ...an
 	watched, stop := s.run.watch(ctx, s.Conn.Conn().PgConn().PID(), wait)
 	tag, err := s.Conn.Conn().Exec(watched, query, args...)
 	stop()
-	if gaveUp, ok := errors.AsType[*Error](context.Cause(watched)); ok && err != nil {
+	gaveUp, ok := errors.AsType[*Error](context.Cause(watched))
+	if !ok && !s.inTx && sqlState(err) == lockNotAvailable {
+		gaveUp, ok = &Error{Kind: LockWait, Message: "blocked for more than " + wait.String()}, true
+	}
+	if ok && err != nil {
 		gaveUp.Err, gaveUp.SQLState = err, sqlState(err)
 		err = gaveUp
 	}

@@ -33,7 +33,7 @@ type watcher struct {
 // watch follows a statement until stop is called. It says who blocks it, how far it has come, and cancels
 // the context that it returns, with an *Error as the cause, when others have blocked it for too long.
 func (r *run) watch(ctx context.Context, pid uint32, wait time.Duration) (watched context.Context, stop func()) {
-	watched, cancel := context.WithCancelCause(ctx)
+	watched, cancel := context.WithCancelCause(asWatched(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -61,11 +61,17 @@ func (w *watcher) follow(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-tick.C:
 		}
 		list, err := w.look(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.run.opts.Log.Debug("cannot see who blocks", "error", oneLine(err.Error()))
-		}
-		if err == nil {
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
 			w.judge(list, cancel)
+		default:
+			w.run.opts.Log.Warn("cannot see what the run waits for; its limits hold",
+				"file", w.run.file.name, "error", w.run.connectError(ctx, err).Message)
+			if pause(ctx, remindEvery) != nil {
+				return
+			}
 		}
 	}
 }
@@ -73,6 +79,8 @@ func (w *watcher) follow(ctx context.Context, cancel context.CancelCauseFunc) {
 // look reads who blocks the session, and passes on how far it is. A lost connection is opened again the
 // next time.
 func (w *watcher) look(ctx context.Context) (list []backend, err error) {
+	ctx, cancel := context.WithTimeout(asWatched(ctx), silentFor)
+	defer cancel()
 	if w.conn == nil || w.conn.IsClosed() {
 		if w.conn, err = pgx.ConnectConfig(ctx, w.run.config); err != nil {
 			w.conn = nil
@@ -81,6 +89,15 @@ func (w *watcher) look(ctx context.Context) (list []backend, err error) {
 		if _, err := w.run.settle(ctx, w.conn); err != nil {
 			return nil, err
 		}
+	}
+	var waitsFor string
+	const event = `SELECT coalesce(max(wait_event), '') FROM pg_stat_activity WHERE pid = $1`
+	if err := w.conn.QueryRow(ctx, event, int32(w.pid)).Scan(&waitsFor); err != nil {
+		return nil, err
+	}
+	if waitsFor == "SyncRep" && time.Since(w.logged) >= remindEvery {
+		w.logged = time.Now()
+		w.run.opts.Log.Warn("a commit waits for a synchronous standby", "file", w.run.file.name)
 	}
 	if list, err = backends(ctx, w.conn, blockers, int32(w.pid)); err != nil {
 		return nil, err
