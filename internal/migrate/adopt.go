@@ -78,7 +78,9 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []c
 	if stage > m.known[0].version {
 		for i := range rows { // the migration that would put them right counts as applied
 			rows[i].Severity = catalog.Block
-			rows[i].Cause = "from before the back-fill of a managed table whose history is lost; put them right by hand"
+			if rows[i].Kind == "data" {
+				rows[i].Cause = "from before the back-fill of a managed table whose history is lost; put them right by hand"
+			}
 		}
 	}
 	found = append(found, rows...)

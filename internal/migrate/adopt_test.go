@@ -148,40 +148,6 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 	}
 }
 
-// A row that the CHECK refuses is named, before and by up, and up goes on once it is corrected.
-func TestARowThatBreaksTheCheckIsNamedAndKept(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	dbtest.Exec(t, b.url, document.DDL)
-	dbtest.Exec(t, b.url, insertTask, insertTask, insertTask, `UPDATE tasks SET status = 7 WHERE id IN (1, 3)`)
-	adoption, err := b.Adopt(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := fmt.Sprint(adoption.Findings)
-	for _, part := range []string{"2 rows, the first ids 1, 3", "00008_validate_checks.sql"} {
-		if !strings.Contains(said, part) {
-			t.Errorf("adopt says %s, and not %q", said, part)
-		}
-	}
-	_, err = b.Up(t.Context(), Newest)
-	failure := wantKind(t, err, Failed)
-	if failure.File != "00008_validate_checks.sql" || failure.SQLState != "23514" ||
-		!strings.Contains(failure.Message, "ids 1, 3") {
-		t.Errorf("up says %q in %q", failure.Message, failure.File)
-	}
-	if rows := dbtest.Value[int](t, b.url, `SELECT count(*) FILTER (WHERE status = 7) FROM tasks`); rows != 2 {
-		t.Errorf("%d of the 2 rows are as they were", rows)
-	}
-	dbtest.Exec(t, b.url, `UPDATE tasks SET status = 3 WHERE id IN (1, 3)`)
-	if _, err := b.Up(t.Context(), Newest); err != nil {
-		t.Fatal(err)
-	}
-	if _, list, err := b.Verify(t.Context()); err != nil || len(list) > 0 {
-		t.Errorf("after up: %v, %+v", err, list)
-	}
-}
-
 func TestUpLeavesATableAloneThatSomebodyElseCreated(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,7 +28,10 @@ FROM tasks`).Scan(&times, &broken)
 	if err != nil {
 		return nil, err
 	}
-	var list []catalog.Finding
+	list, err := judgeSequence(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
 	if times > 0 {
 		list = append(list, catalog.Finding{
 			Kind: "data", Object: "tasks.created_at, tasks.updated_at", Severity: catalog.Repair,
@@ -47,10 +51,39 @@ FROM tasks`).Scan(&times, &broken)
 		return nil, err
 	}
 	return append(list, catalog.Finding{
-		Kind: "data", Object: "tasks", Severity: catalog.Repair,
+		Kind: "data", Object: "tasks", Severity: catalog.Block,
 		Expected: "a status of 0, 1, 2 or 3 and no NULL",
 		Actual:   fmt.Sprintf("%d rows, the first ids %s", broken, strings.Join(ids, ", ")),
-		Cause: "correct or delete them: `taskmigrate up` stops at 00008_validate_checks.sql and names them, " +
-			"and changes no row",
+		Cause: "correct or delete them: a constraint of `taskmigrate up` would refuse each update of such a row, " +
+			"heartbeats included",
 	}), nil
+}
+
+// judgeSequence reports a sequence that would give an id which a row has already. One that is not the
+// column's own, or that the role may not read, is not looked at.
+func judgeSequence(ctx context.Context, conn *pgx.Conn) ([]catalog.Finding, error) {
+	var sequence string // quoted, by the server
+	err := conn.QueryRow(ctx, `
+SELECT seqrelid::regclass::text FROM pg_sequence
+WHERE seqrelid = pg_get_serial_sequence('tasks', 'id')::regclass AND seqincrement > 0
+    AND has_sequence_privilege(seqrelid, 'SELECT')`).Scan(&sequence)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var next, newest int64
+	err = conn.QueryRow(ctx, `
+SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END, coalesce((SELECT max(id) FROM tasks), 0)
+FROM `+sequence).Scan(&next, &newest)
+	if err != nil || newest < next {
+		return nil, err
+	}
+	return []catalog.Finding{{
+		Kind: catalog.Sequence, Object: "tasks.id", Severity: catalog.Repair,
+		Expected: fmt.Sprintf("a sequence ahead of the newest id, %d", newest),
+		Actual:   fmt.Sprintf("%s gives %d next", sequence, next),
+		Cause:    "rows were copied in with their ids; SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks",
+	}}, nil
 }

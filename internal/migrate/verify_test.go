@@ -94,7 +94,7 @@ func TestVerifyNamesEachKindOfDrift(t *testing.T) {
 		},
 		{
 			"the sequence belongs to nobody", `ALTER SEQUENCE tasks_id_seq OWNED BY NONE`,
-			"sequence", "tasks.id", "none", "OWNED BY",
+			"sequence", "tasks.id", "of no column", "OWNED BY",
 		},
 		{
 			"the table is a view",

@@ -32,6 +32,9 @@ const (
 	State      = "state"      // of an index or a trigger
 	Body       = "body"       // of a function, as a hash
 	Owner      = "owner"      // of a sequence
+	Spare      = "spare"      // of a sequence: others that belong to its column, too
+	Limits     = "limits"     // of a sequence
+	Cache      = "cache"      // of a sequence, where it is more than one value
 )
 
 // Values that the query gives in words.

@@ -1,23 +1,41 @@
 -- How the tasks table and its side tables are made: one row an aspect. Comes out the same on PostgreSQL 14 to 18
 -- and in any schema. Constraints of type 'n' (NOT NULL, since 18) are told by the columns.
 WITH tasks AS (
-    SELECT oid, relkind, relpersistence, reloptions, relnamespace
+    SELECT oid, relkind, relpersistence, reloptions, relnamespace, relowner
     FROM pg_class
     WHERE oid = to_regclass('tasks')
 ),
 columns AS (
     SELECT a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated,
         pg_get_expr(d.adbin, d.adrelid) AS expression,
-        to_regclass(substring(pg_get_expr(d.adbin, d.adrelid) FROM '^nextval\(''(.*)''::regclass\)$')) AS takes,
-        (SELECT s.oid::regclass
-         FROM pg_depend dep JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
-         WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass
-             AND dep.refobjid = tasks.oid AND dep.refobjsubid = a.attnum AND dep.deptype IN ('a', 'i')
-         ORDER BY s.oid LIMIT 1) AS owns
+        (SELECT refobjid FROM pg_depend
+         WHERE classid = 'pg_attrdef'::regclass AND objid = d.oid AND refclassid = 'pg_class'::regclass AND deptype = 'n'
+             AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''[^'']*''::regclass\)$') AS takes,
+        ARRAY(SELECT objid FROM pg_depend JOIN pg_class s ON s.oid = objid AND s.relkind = 'S'
+         WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+             AND refobjid = tasks.oid AND refobjsubid = a.attnum AND deptype IN ('a', 'i')
+         ORDER BY deptype DESC, objid) AS owns
     FROM tasks
     JOIN pg_attribute a ON a.attrelid = tasks.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE tasks.relkind IN ('r', 'p', 'f')
+),
+-- The sequence that each column takes its values from, and what speaks against it.
+sequences AS (
+    SELECT attname, c.oid, c.oid::regclass::text AS name, owns, pg_sequence.*,
+        CASE WHEN c.oid = ANY (owns) THEN 'the column'
+            WHEN EXISTS (
+                SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype IN ('a', 'i'))
+                THEN 'another column'
+            WHEN (SELECT count(*) FROM pg_depend WHERE refobjid = c.oid AND classid = 'pg_attrdef'::regclass) > 1
+                THEN 'none, and another default takes values from it'
+            WHEN c.relnamespace <> (SELECT relnamespace FROM tasks) THEN 'none, and it is in another schema'
+            WHEN c.relowner <> (SELECT relowner FROM tasks) THEN 'none, and another role owns it'
+            ELSE c.oid::regclass || ': of no column' END AS owner
+    FROM columns
+    LEFT JOIN pg_class c ON c.oid = coalesce(takes, owns[1])
+    LEFT JOIN pg_sequence ON seqrelid = c.oid
+    WHERE owns <> '{}' OR takes IS NOT NULL
 ),
 indexes AS (
     SELECT c.relname, i.indisvalid AND i.indisready AS usable,
@@ -65,15 +83,25 @@ FROM (
         CASE WHEN attgenerated <> '' THEN 'GENERATED ALWAYS AS (' || expression || ')'
             WHEN attidentity = 'a' THEN 'GENERATED ALWAYS AS IDENTITY'
             WHEN attidentity = 'd' OR takes IS NOT NULL THEN 'next value of a sequence'
+            WHEN expression IS NULL AND owns <> '{}' THEN owns[1]::regclass || ': owned by the column, but no default'
             ELSE coalesce(expression, 'none') END
     FROM columns
     UNION ALL
-    SELECT 'sequence', attname, 'owner',
-        CASE WHEN owns IS NULL THEN 'none'
-            WHEN attidentity = '' AND takes <> owns THEN 'of a sequence that the default does not use'
-            ELSE 'the column' END
-    FROM columns
-    WHERE owns IS NOT NULL OR takes IS NOT NULL
+    SELECT 'sequence', attname, 'owner', owner FROM sequences
+    UNION ALL
+    SELECT 'sequence', attname, 'spare', string_agg(spare::regclass::text, ', ')
+    FROM sequences, unnest(owns) AS spare
+    WHERE spare <> oid
+    GROUP BY attname
+    UNION ALL
+    SELECT 'sequence', attname, 'limits',
+        CASE WHEN seqtypid = 'bigint'::regtype AND abs(seqmax) = 9223372036854775807 AND NOT seqcycle
+            THEN 'all of bigint, once'
+            ELSE name || concat(': ', seqtypid::regtype, ' to ', seqmax, CASE WHEN seqcycle THEN ', and round again' END)
+            END
+    FROM sequences
+    UNION ALL
+    SELECT 'sequence', attname, 'cache', seqcache::text FROM sequences WHERE seqcache > 1
     UNION ALL
     SELECT 'constraint', conname, 'definition', pg_get_constraintdef(c.oid)
     FROM tasks JOIN pg_constraint c ON c.conrelid = tasks.oid

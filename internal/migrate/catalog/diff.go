@@ -20,7 +20,7 @@ func (d difference) missing() bool { return d.Actual == "" }
 type object struct{ kind, name string }
 
 // allAspects is the order in which the aspects of an object are compared and described.
-var allAspects = []string{Kind, Setting, Type, Nullable, Default, Definition, State, Body, Owner}
+var allAspects = []string{Kind, Setting, Type, Nullable, Default, Definition, State, Body, Owner, Spare, Limits, Cache}
 
 // diff lists what differs from the expected objects, in their order, and then the extra ones. Indexes and
 // constraints are found by their definition if not by their name.

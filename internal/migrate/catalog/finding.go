@@ -59,7 +59,8 @@ func judge(d difference, version int64, later []Item) Finding {
 	}
 	r := rules[slices.IndexFunc(rules, func(r rule) bool { return r.when(d) })]
 	f.Severity = r.severity
-	words := strings.NewReplacer("{object}", d.Object, "{expected}", d.Expected, "{actual}", d.Actual)
+	words := strings.NewReplacer("{object}", d.Object, "{expected}", d.Expected, "{actual}", d.Actual,
+		"{sequence}", strings.SplitN(d.Actual, ": ", 2)[0])
 	f.Cause = words.Replace(r.cause)
 	if r.mendedBy > version {
 		f.Severity = Repair
