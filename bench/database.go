@@ -63,7 +63,8 @@ func newDatabase(ctx context.Context, server *pgserver.Server, name string, conn
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	db := stdlib.OpenDBFromPool(pool)
 	defer func() { _ = db.Close() }()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS, goose.WithLogger(goose.NopLogger()))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, schema.FS,
+		goose.WithTableName("tasks_goose_version"), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@
 --     psql -X -v ON_ERROR_STOP=1 -f schema/roles.sql "$DATABASE_URL"
 --
 -- tasks_service  what the store needs and no more: rows of tasks and its side tables, and ids from its sequence
--- tasks_migrate  owns the tables, their function and goose's history: `taskmigrate up`, `down`, `adopt`
+-- tasks_migrate  owns the tables, their function and the history: `taskmigrate up`, `down`, `adopt`
 -- tasks_read     `taskmigrate status` and `verify`, the gauges of docs/gauges.md, dashboards
 --
 -- None of them can log in. Grant them to roles that can; passwords are yours:
@@ -19,6 +19,15 @@
 --
 -- A table that exists already gets tasks_migrate as its owner, which takes ACCESS EXCLUSIVE for a moment;
 -- after five seconds of waiting for it the file fails and has changed nothing of that table.
+
+-- As taskmigrate, it works in the search path's first schema that has the table, else in the one that would get it.
+DO $$
+BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', coalesce((
+        SELECT nspname FROM pg_namespace JOIN pg_class ON relnamespace = pg_namespace.oid
+        WHERE relname = 'tasks' AND relkind = 'r' AND nspname = ANY (current_schemas(false))
+        ORDER BY array_position(current_schemas(false), nspname) LIMIT 1), current_schema())), false);
+END $$;
 
 DO $$
 DECLARE

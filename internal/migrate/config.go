@@ -30,7 +30,7 @@ func parseConfig(connString string) (*pgx.ConnConfig, error) {
 		}
 	}
 	config := pool.ConnConfig
-	config.RuntimeParams["client_encoding"] = "UTF8" // what Go sends, whatever the database stores
+	config.RuntimeParams["client_encoding"] = "UTF8"           // what Go sends, whatever the database stores
 	config.RuntimeParams["standard_conforming_strings"] = "on" // pgx needs it, and PgBouncer lets it through
 	config.DialFunc = dialer.DialContext
 	if config.ConnectTimeout == 0 {

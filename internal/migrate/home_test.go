@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
@@ -174,7 +176,12 @@ func TestAnIndexFileWhoseIndexesAreThereIsOnlyRecorded(t *testing.T) {
 			t.Errorf("plan would send %s", s.SQL)
 		}
 	}
-	release := b.open(t, "", `LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE`)
+	alone := b.open(t, pgx.ReadCommitted, `LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE`)
+	defer alone()
+	_, err = b.Up(t.Context(), 3) // nobody can see the indexes, and the wait has its limit
+	_ = wantKind(t, err, LockWait)
+	alone()
+	release := b.open(t, pgx.ReadCommitted, `LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE`)
 	defer release()
 	list, err := b.Up(t.Context(), 3)
 	if err != nil {

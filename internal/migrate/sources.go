@@ -28,14 +28,15 @@ type source struct {
 // block tells whether there is anything to do.
 var checkBlock = regexp.MustCompile(`(?s)DO \$\$ -- lock: ACCESS SHARE on the catalog\n.*?\nEND \$\$;`)
 
-// isThere tells whether all that the file builds is there. It takes no lock that waits.
+// isThere tells whether all that the file builds is there. To describe an index the server takes ACCESS SHARE
+// on its table: where somebody holds ACCESS EXCLUSIVE the answer is no, and the file waits with a limit.
 func isThere(ctx context.Context, conn *pgx.Conn, s source) (bool, error) {
 	if s.check == "" {
 		return false, nil
 	}
-	_, err := conn.Exec(ctx, s.check)
+	_, err := conn.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; "+s.check)
 	switch sqlState(err) {
-	case "55000", "42P01": // something is missing, or the whole table is
+	case "55000", "42P01", lockNotAvailable: // something is missing, the whole table is, or it cannot be seen
 		return false, nil
 	}
 	return err == nil, err
