@@ -99,11 +99,13 @@ func (t *versionTable) adopt(ctx context.Context, db *sql.DB, versions []int64) 
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `
-INSERT INTO `+t.name+` (version_id, is_applied)
+		//nolint:gosec // the name is quoted
+		insert := `
+INSERT INTO ` + t.name + ` (version_id, is_applied)
 SELECT version, true FROM unnest($1::bigint[]) AS adopted (version)
-WHERE NOT EXISTS (SELECT FROM `+t.name+` WHERE version_id > 0)
-ORDER BY version`, versions)
+WHERE NOT EXISTS (SELECT FROM ` + t.name + ` WHERE version_id > 0)
+ORDER BY version`
+		_, err = tx.ExecContext(ctx, insert, versions)
 		return err
 	})
 }
