@@ -30,7 +30,8 @@ func (a *app) statusCommand() *cobra.Command {
 			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "exit with 3 if a migration is pending, with 7 if one is unknown or out of order")
+	cmd.Flags().BoolVar(&check, "check", false,
+		"exit with 3 if a migration is pending, with 7 if one is unknown or out of order")
 	return cmd
 }
 

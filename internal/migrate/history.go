@@ -110,8 +110,9 @@ FROM pg_class WHERE oid = to_regclass($1)`, name).Scan(&own)
 		return own, err
 	}
 	return false, &Error{
-		Kind:    Conflict,
-		Message: fmt.Sprintf("%s in schema %s is not a history of taskmigrate's; nothing was changed", name, quoted(m.home.schema)),
+		Kind: Conflict,
+		Message: fmt.Sprintf("%s in schema %s is not a history of taskmigrate's; nothing was changed",
+			name, quoted(m.home.schema)),
 		Hint: "name another: --history-table NAME; if plain goose made it from these migrations: " +
 			"ALTER TABLE " + name + " ADD COLUMN sha256 text",
 	}

@@ -104,7 +104,8 @@ func TestWithoutAWatcherTheLimitsHold(t *testing.T) {
 	role := "single_" + strings.ToLower(rand.Text()[:8])
 	dbtest.Exec(t, b.url, `CREATE ROLE `+role+` LOGIN PASSWORD '`+role+`' CONNECTION LIMIT 1`)
 	t.Cleanup(func() {
-		dbtest.ExecAtEnd(t, b.url, `REASSIGN OWNED BY `+role+` TO CURRENT_USER`, `DROP OWNED BY `+role, `DROP ROLE `+role)
+		dbtest.ExecAtEnd(t, b.url,
+			`REASSIGN OWNED BY `+role+` TO CURRENT_USER`, `DROP OWNED BY `+role, `DROP ROLE `+role)
 	})
 	dbtest.Exec(t, b.url, `GRANT CREATE ON SCHEMA public TO `+role,
 		`ALTER TABLE tasks OWNER TO `+role, `ALTER TABLE tasks_goose_version OWNER TO `+role)

@@ -121,12 +121,14 @@ FROM (
     SELECT 'function', proname, 'body', lanname || ' sha256 ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
     FROM functions
     UNION ALL
-    SELECT 'side table', relname, 'definition', CASE relkind WHEN 'r' THEN 'ordinary table' ELSE 'no ordinary table' END
+    SELECT 'side table', relname, 'definition',
+        CASE relkind WHEN 'r' THEN 'ordinary table' ELSE 'no ordinary table' END
     FROM side
     UNION ALL
     SELECT 'side table', relname || '.' || attname, 'definition',
         concat_ws(' ', format_type(atttypid, atttypmod),
-            'COLLATE ' || (SELECT quote_ident(collname) FROM pg_collation WHERE oid = attcollation AND collname <> 'default'),
+            'COLLATE ' || (
+                SELECT quote_ident(collname) FROM pg_collation WHERE oid = attcollation AND collname <> 'default'),
             CASE WHEN attnotnull THEN 'NOT NULL' END,
             'DEFAULT ' || pg_get_expr(adbin, adrelid))
     FROM side JOIN pg_attribute ON attrelid = side.oid AND attnum > 0 AND NOT attisdropped
