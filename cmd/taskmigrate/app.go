@@ -99,7 +99,7 @@ Exit codes:` + exitHelp(),
 	root.SuggestionsMinimumDistance = 2
 	a.persistentFlags(root)
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
-		a.adoptCommand(), a.verifyCommand(), a.versionCommand())
+		a.adoptCommand(), a.verifyCommand(), a.reportCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = noArguments
 		describeEnv(cmd)

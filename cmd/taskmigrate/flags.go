@@ -24,7 +24,7 @@ func (a *app) persistentFlags(root *cobra.Command) {
 		"schema of the table; else the first of the search path that has it")
 	flags.StringVar(&a.opts.HistoryTable, "history-table", migrate.HistoryTable,
 		"table of the history, in that schema; plain goose: -table")
-	flags.StringVar(&a.output, "output", "text", "format of the report: text or json")
+	flags.StringVar(&a.output, "output", "text", "format of the report: text or json, and of the command report markdown, too")
 	flags.DurationVar(&a.opts.Wait, "wait", a.opts.Wait, "time for the server to accept connections")
 	flags.DurationVar(&a.opts.LockTimeout, "lock-timeout", a.opts.LockTimeout,
 		"time for a lock that a transaction needs; others queue behind it meanwhile")
@@ -33,14 +33,16 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	flags.DurationVar(&a.opts.RunLockWait, "run-lock-wait", a.opts.RunLockWait, "time for another runner to finish")
 	flags.DurationVar(&a.opts.IndexWait, "index-wait", a.opts.IndexWait,
 		"time that others may block an index build or a back-fill")
-	formats := cobra.FixedCompletions([]cobra.Completion{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)
+	formats := cobra.FixedCompletions([]cobra.Completion{"text", "json", "markdown"}, cobra.ShellCompDirectiveNoFileComp)
 	_ = root.RegisterFlagCompletionFunc("output", formats)
 }
 
 // checkFlags refuses values that no format and no wait can have.
 func (a *app) checkFlags(cmd *cobra.Command) (err error) {
-	if a.output != "text" && a.output != "json" {
-		return usageError("--output is text or json")
+	switch {
+	case a.output == "text", a.output == "json", a.output == "markdown" && cmd.Name() == "report":
+	default:
+		return usageError("--output is text or json; `taskmigrate report` has markdown, too")
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		switch {

@@ -65,23 +65,13 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 	for _, s := range p.Statements {
 		if s.File != file {
 			file = s.File
-			fmt.Fprintf(w, "\n-- %s\n", heading(s))
+			fmt.Fprintf(w, "\n-- %s\n", s.Heading())
 			if slices.Contains(p.Recorded, file) {
 				fmt.Fprintln(w, "-- all that it builds is there, so it is only recorded")
 			}
 		}
 		writeStatement(w, s)
 	}
-}
-
-func heading(s migrate.Statement) string {
-	switch {
-	case s.File == "":
-		return "preparation: the history"
-	case s.Transaction:
-		return s.File + ", in a transaction"
-	}
-	return s.File + ", without a transaction"
 }
 
 func writeStatement(w io.Writer, s migrate.Statement) {

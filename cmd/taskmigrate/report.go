@@ -23,6 +23,7 @@ type report struct {
 	Findings   []catalog.Finding   `json:"findings"`
 	Error      *migrate.Error      `json:"error"`
 	Plan       *migrate.Plan       `json:"plan,omitempty"`
+	Review     *migrate.Review     `json:"review,omitempty"`
 
 	before, after string // what the text form says before and after the findings
 }
@@ -83,6 +84,9 @@ func (r *report) writeJSON(out io.Writer) {
 // writeText puts results on out and a failure, in one line, on errs.
 func (r *report) writeText(out, errs io.Writer) {
 	fmt.Fprint(out, r.before)
+	if r.Review != nil {
+		return // its text has the findings and the plan
+	}
 	if r.Plan != nil {
 		writePlan(out, r.Plan)
 	}

@@ -90,6 +90,17 @@ type Statement struct {
 	Blocks      string `json:"blocks"`      // whom that keeps waiting
 }
 
+// Heading names the part of a plan that the statement belongs to.
+func (s Statement) Heading() string {
+	switch {
+	case s.File == "":
+		return "preparation: the history"
+	case s.Transaction:
+		return s.File + ", in a transaction"
+	}
+	return s.File + ", without a transaction"
+}
+
 // script is what a run would have sent.
 type script struct {
 	list    []Statement

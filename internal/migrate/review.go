@@ -1,0 +1,233 @@
+package migrate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/migrate/catalog"
+)
+
+// Review is all that a person needs who approves a migration, as it was when it was read.
+type Review struct {
+	At         time.Time         `json:"at"`
+	Database   string            `json:"database"`
+	Role       string            `json:"role"`
+	Server     []Setting         `json:"server"`
+	Table      TableState        `json:"table"`
+	Verdict    string            `json:"verdict"`
+	Sound      bool              `json:"sound"` // nothing has to be put right by hand
+	NextSteps  []Step            `json:"next_steps"`
+	Migrations []Migration       `json:"-"` // the command's report has these two itself
+	Findings   []catalog.Finding `json:"-"`
+	Plan       Plan              `json:"-"`
+	Obstacles  []Obstacle        `json:"obstacles"`
+}
+
+// Setting is a setting of the server or the table, in words.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// TableState is how large the table is and how it is set up. Without a table all is zero.
+type TableState struct {
+	HeapBytes   int64       `json:"heap_bytes"`
+	IndexBytes  int64       `json:"index_bytes"`
+	ToastBytes  int64       `json:"toast_bytes"`
+	DeadRows    int64       `json:"dead_rows"`    // as the server counts them
+	BloatBytes  *int64      `json:"bloat_bytes"`  // of the heap, estimated; nil: it was never analyzed
+	LastAnalyze *time.Time  `json:"last_analyze"` // nil: never
+	Settings    []Setting   `json:"settings"`
+	Indexes     []IndexSize `json:"indexes"`
+}
+
+// IndexSize is an index with its size.
+type IndexSize struct {
+	Name       string `json:"name"`
+	Bytes      int64  `json:"bytes"`
+	Valid      bool   `json:"valid"`
+	Definition string `json:"definition"`
+}
+
+// Obstacle is somebody whom a run would wait for now.
+type Obstacle struct {
+	Why string `json:"why"`
+	Who string `json:"who"`
+}
+
+// Step is one thing to do next.
+type Step struct {
+	What    string `json:"what"`
+	Command string `json:"command"` // empty: it is no command
+}
+
+// Review reads all of it. It only reads, and does so beside a run that is under way.
+func (m *Migrator) Review(ctx context.Context) (Review, error) {
+	r := Review{At: time.Now().UTC().Truncate(time.Second), Findings: []catalog.Finding{}}
+	var exists, managed bool
+	err := m.reading(ctx, func(conn *pgx.Conn, m *Migrator) (err error) {
+		history, err := m.readHistory(ctx, conn)
+		if err != nil {
+			return err
+		}
+		managed = len(history) > 0
+		exists, err = r.read(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	if managed {
+		r.Migrations, r.Findings, err = m.Verify(ctx)
+	} else if exists {
+		var adoption Adoption
+		adoption, err = m.Adopt(ctx, false)
+		r.Migrations, r.Findings = adoption.Migrations, adoption.Findings
+	}
+	if failure, ok := errors.AsType[*Error](err); err != nil && (!ok || failure.Kind != Drift) {
+		return r, err
+	}
+	var list []Migration
+	if r.Plan, list, err = m.Plan(ctx, Newest); err != nil {
+		return r, err
+	}
+	r.Migrations = list
+	for _, who := range r.Plan.InTheWay {
+		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks in an open transaction", who})
+	}
+	r.conclude(m.opts, exists, managed)
+	return r, nil
+}
+
+// reading lends a connection that has found its home.
+func (m *Migrator) reading(ctx context.Context, do func(*pgx.Conn, *Migrator) error) error {
+	conn, m, err := m.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	if err := do(conn, m); err != nil {
+		return asError(ctx, err)
+	}
+	return nil
+}
+
+// conclude says what the findings mean and how to go on.
+func (r *Review) conclude(opts Options, exists, managed bool) {
+	severities := []string{catalog.Block, catalog.Repair, catalog.Note}
+	slices.SortStableFunc(r.Findings, func(a, b catalog.Finding) int {
+		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
+	})
+	blocks := 0
+	for _, f := range r.Findings {
+		if f.Severity == catalog.Block || managed && f.Severity == catalog.Repair {
+			blocks++
+		}
+	}
+	pending := 0
+	for _, m := range r.Migrations {
+		if m.State == StatePending {
+			pending++
+		}
+	}
+	r.Sound = blocks == 0
+	command := func(words string) string {
+		words = "taskmigrate " + words
+		if opts.Schema != "" {
+			words += " --schema " + shellQuoted(opts.Schema)
+		}
+		if opts.HistoryTable != HistoryTable {
+			words += " --history-table " + shellQuoted(opts.HistoryTable)
+		}
+		return words
+	}
+	step := func(what, words string) { r.NextSteps = append(r.NextSteps, Step{what, command(words)}) }
+	if blocks > 0 {
+		r.NextSteps = append(r.NextSteps, Step{What: "Put right what the findings marked block say, by hand."})
+		step("Look again.", "report")
+	}
+	switch {
+	case !exists && !managed:
+		r.Verdict = "There is no table tasks yet. The migrations create it."
+	case !managed && blocks > 0:
+		r.Verdict = fmt.Sprintf("The table cannot be adopted yet: %d to be put right by hand first.", blocks)
+	case !managed:
+		r.Verdict = "The table can be adopted as it is. No row is changed by that."
+	case blocks > 0:
+		r.Verdict = fmt.Sprintf("The table is not as its history says: %d to be put right.", blocks)
+	case pending > 0:
+		r.Verdict = fmt.Sprintf("The table is as its history says. %d migrations are pending.", pending)
+	default:
+		r.Verdict = "The table is as it should be, and no migration is pending."
+	}
+	if exists && !managed {
+		step("Take the table over: this records what is there and changes nothing else.", "adopt --yes")
+	}
+	if len(r.Plan.Statements) > 0 {
+		step("Apply what is pending. It can be stopped and repeated.", "up")
+	}
+	step("See that all is as it should be.", "verify")
+}
+
+func shellQuoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// read reads what no other command shows, and tells whether there is a table.
+func (r *Review) read(ctx context.Context, conn *pgx.Conn) (exists bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT current_database(), current_user, to_regclass('tasks') IS NOT NULL`).
+		Scan(&r.Database, &r.Role, &exists)
+	if err != nil {
+		return false, err
+	}
+	if r.Server, err = all[Setting](ctx, conn, serverSettings); err != nil {
+		return false, err
+	}
+	r.Table.Settings, r.Table.Indexes = []Setting{}, []IndexSize{}
+	if exists {
+		if err := r.Table.read(ctx, conn); err != nil {
+			return false, err
+		}
+	}
+	r.Obstacles = []Obstacle{}
+	for _, sort := range []struct{ why, query string }{
+		{"has an old snapshot: an index build outside a transaction waits for it", oldSnapshots},
+		{"builds an index on tasks", indexBuilds},
+	} {
+		list, err := backends(ctx, conn, sort.query)
+		if err != nil {
+			return false, err
+		}
+		for _, b := range list {
+			r.Obstacles = append(r.Obstacles, Obstacle{sort.why, b.String()})
+		}
+	}
+	return exists, nil
+}
+
+func (t *TableState) read(ctx context.Context, conn *pgx.Conn) (err error) {
+	err = conn.QueryRow(ctx, tableState).Scan(
+		&t.HeapBytes, &t.IndexBytes, &t.ToastBytes, &t.DeadRows, &t.BloatBytes, &t.LastAnalyze)
+	if err != nil {
+		return err
+	}
+	if t.Settings, err = all[Setting](ctx, conn, tableSettings); err != nil {
+		return err
+	}
+	t.Indexes, err = all[IndexSize](ctx, conn, indexSizes)
+	return err
+}
+
+func all[T any](ctx context.Context, conn *pgx.Conn, query string) ([]T, error) {
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+	return slices.Clip(list), err
+}
