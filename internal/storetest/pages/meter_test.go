@@ -77,7 +77,7 @@ func literal(arg any) string {
 			quoted[i] = quote(s)
 		}
 		return "ARRAY[" + strings.Join(quoted, ", ") + "]::text[]"
-	case []int64:
+	case []int64, []int32:
 		return "'{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(arg), " ", ","), "[]") + "}'"
 	}
 	return fmt.Sprintf("%d", arg)
