@@ -51,7 +51,7 @@ With --html it writes one file that needs no network.`,
 
 // writeFile writes a file that everybody may read, for it holds no secret.
 func writeFile(name string, text []byte) error {
-	if err := os.WriteFile(name, text, 0o644); err != nil { //nolint:gosec // meant to be read by others
+	if err := os.WriteFile(name, text, 0o644); err != nil {
 		return &migrate.Error{Message: err.Error(), Hint: "--html takes the name of a file that can be written"}
 	}
 	return nil

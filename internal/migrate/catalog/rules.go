@@ -69,7 +69,7 @@ var rules = []rule{
 		"GORM AutoMigrate or a copy of the table has lost it; " + ownSequence},
 	{func(d difference) bool { return isID(d) && strings.Contains(d.Actual, ": owned by the column") }, Block, restoresDefault,
 		"GORM AutoMigrate drops this default; " + alterColumn + "SET DEFAULT nextval('{sequence}')"},
-	{func(d difference) bool { return isID(d) }, Block, 0,
+	{isID, Block, 0,
 		"an id has to come from a sequence of the column's own; " + ownSequence},
 	{func(d difference) bool { return d.Aspect == Default && strings.HasPrefix(d.Actual, "GENERATED") }, Block, 0,
 		"only the server may give the column a value; make it an ordinary column"},
