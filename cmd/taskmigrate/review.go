@@ -41,8 +41,11 @@ With --html it writes one file that needs no network.`,
 				a.report.before = text.String()
 				return nil
 			}
+			if err := writeFile(file, text.Bytes()); err != nil {
+				return err
+			}
 			a.report.before = "written: " + file + "\n"
-			return writeFile(file, text.Bytes())
+			return nil
 		}),
 	}
 	cmd.Flags().StringVar(&file, "html", "", "write the report to this file, as one HTML page")
@@ -51,7 +54,7 @@ With --html it writes one file that needs no network.`,
 
 // writeFile writes a file that everybody may read, for it holds no secret.
 func writeFile(name string, text []byte) error {
-	if err := os.WriteFile(name, text, 0o644); err != nil { //nolint:gosec // meant to be read by others
+	if err := os.WriteFile(name, text, 0o644); err != nil { //nolint:gosec // others read it
 		return &migrate.Error{Message: err.Error(), Hint: "--html takes the name of a file that can be written"}
 	}
 	return nil
