@@ -130,7 +130,7 @@ func (h home) refuseSecondTable() error {
 func (h home) lockID() int64 {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte("taskmigrate " + h.schema))
-	return int64(sum.Sum64()) //nolint:gosec // any 64 bits will do
+	return int64(sum.Sum64()) // any 64 bits will do
 }
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

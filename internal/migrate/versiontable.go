@@ -99,6 +99,7 @@ func (t *versionTable) adopt(ctx context.Context, db *sql.DB, versions []int64) 
 		if err != nil {
 			return err
 		}
+		//nolint:gosec // the name is a quoted identifier
 		_, err = tx.ExecContext(ctx, `
 INSERT INTO `+t.name+` (version_id, is_applied)
 SELECT version, true FROM unnest($1::bigint[]) AS adopted (version)
