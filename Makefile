@@ -11,6 +11,9 @@ MODULES := . bench gormtest examples/tracing
 GATE := lint verify test-race race faults test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
 	readme release-check bench-databases demo test-matrix docker-test
 
+# The parts of the store's suite for which it matters how a Store is connected.
+STORE_SUITE := $(addprefix ./internal/storetest/,behaviour keys work taskwork)
+
 SQLC       := go tool -modfile=tools/go.mod sqlc
 ACTIONLINT := go tool -modfile=tools/go.mod actionlint
 GOLANGCI   := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
@@ -42,8 +45,9 @@ test: ## Run all tests; finds or starts a Postgres
 	go test ./...
 
 .PHONY: test-race
-test-race: ## Run all tests under the race detector, but for faults, and for page counts, which it does not change
+test-race: ## Run all tests but faults under the race detector, and the page counts, which it does not change, without
 	go test -race $$(go list ./... | grep -vE '/storetest/(pages|faults|failover)$$')
+	go test ./internal/storetest/pages
 
 RACE ?= 30s
 .PHONY: race
@@ -52,8 +56,8 @@ race: ## Race workers, foreign writers and failures for RACE=30s, and check each
 
 FAULTS ?= 10s
 .PHONY: faults
-faults: ## Cut the network, lock rows, kill and promote servers under the store, FAULTS=10s at random (by hand: FAULTS=10m)
-	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -race -count=1 -timeout 0 ./internal/storetest/faults/... ./internal/storetest/failover/...
+faults: ## Cut the network, lock rows, kill and promote servers under the store, at random for FAULTS=10s (or 10m)
+	TASKSTORE_FAULTS_TIME=$(FAULTS) go test -race -count=1 -timeout 0 ./internal/storetest/{faults,failover}
 
 .PHONY: test-kill
 test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each time
@@ -69,12 +73,12 @@ test-tracing: ## Test the example of a traced pool (a module of its own)
 
 .PHONY: test-role
 test-role: ## Run the store's suite with the service role's rights
-	TASKSTORE_TEST_ROLE=tasks_service go test -count=1 $(addprefix ./internal/storetest/,behaviour work access schema race)
+	TASKSTORE_TEST_ROLE=tasks_service go test -count=1 $(STORE_SUITE) ./internal/storetest/{access,schema,race}
 
 .PHONY: test-pgbouncer
 test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode
 	for mode in cache_describe exec; do \
-		TASKSTORE_TEST_PGBOUNCER_MODE=$$mode go test -count=1 $(addprefix ./internal/storetest/,behaviour work); \
+		TASKSTORE_TEST_PGBOUNCER_MODE=$$mode go test -count=1 $(STORE_SUITE); \
 	done
 
 .PHONY: demo-tracing
