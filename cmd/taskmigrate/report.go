@@ -84,18 +84,8 @@ func (r *report) writeJSON(out io.Writer) {
 // writeText puts results on out and a failure, in one line, on errs.
 func (r *report) writeText(out, errs io.Writer) {
 	fmt.Fprint(out, r.before)
-	if r.Review != nil {
-		return // its text has the findings and the plan
-	}
-	if r.Plan != nil {
-		writePlan(out, r.Plan)
-	}
-	for _, f := range r.Findings {
-		fmt.Fprintf(out, "%-6s  %s %s: expected %s, found %s", f.Severity, f.Kind, f.Object, f.Expected, f.Actual)
-		if f.Cause != "" {
-			fmt.Fprintf(out, " (%s)", f.Cause)
-		}
-		fmt.Fprintln(out)
+	if r.Review == nil { // whose text has the plan and the findings
+		r.writeDetails(out)
 	}
 	fmt.Fprint(out, r.after)
 	if r.Error == nil {
@@ -106,4 +96,17 @@ func (r *report) writeText(out, errs io.Writer) {
 		fmt.Fprintf(errs, " (%s)", r.Error.Hint)
 	}
 	fmt.Fprintln(errs)
+}
+
+func (r *report) writeDetails(out io.Writer) {
+	if r.Plan != nil {
+		writePlan(out, r.Plan)
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(out, "%-6s  %s %s: expected %s, found %s", f.Severity, f.Kind, f.Object, f.Expected, f.Actual)
+		if f.Cause != "" {
+			fmt.Fprintf(out, " (%s)", f.Cause)
+		}
+		fmt.Fprintln(out)
+	}
 }

@@ -41,8 +41,11 @@ With --html it writes one file that needs no network.`,
 				a.report.before = text.String()
 				return nil
 			}
+			if err := writeFile(file, text.Bytes()); err != nil {
+				return err
+			}
 			a.report.before = "written: " + file + "\n"
-			return writeFile(file, text.Bytes())
+			return nil
 		}),
 	}
 	cmd.Flags().StringVar(&file, "html", "", "write the report to this file, as one HTML page")
