@@ -21,7 +21,7 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
-        AND old.status = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
+        AND old.status + 0 = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
     ORDER BY old.id + 0
     LIMIT $7::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
@@ -88,7 +88,7 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2
-        AND old.status = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+        AND old.status - 0 = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
     ORDER BY old.id - 0
     LIMIT $5::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
@@ -148,7 +148,7 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = $2
-        AND old.status = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
+        AND old.status * 1 = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
     ORDER BY old.id * 1
     LIMIT $5::integer))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at

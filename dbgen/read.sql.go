@@ -42,7 +42,7 @@ func (q *Queries) CountByStatus(ctx context.Context) ([]CountByStatusRow, error)
 const countPendingByBatch = `-- name: CountPendingByBatch :one
 SELECT count(*) FROM tasks
 WHERE integration_id = $1 AND client_id = $2 AND template_id = $3
-    AND status = 0
+    AND status + 0 = 0
 `
 
 // idx_tasks_pending_batch: independent of the batch's finished tasks. The literal lets the planner use it.
@@ -348,7 +348,7 @@ func (q *Queries) ListPending(ctx context.Context, last int64, maxRows int32) ([
 const listPendingByBatch = `-- name: ListPendingByBatch :many
 SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
 WHERE integration_id = $1 AND client_id = $2 AND template_id = $3
-    AND status = 0 AND id + 0 <= $4::bigint
+    AND status + 0 = 0 AND id + 0 <= $4::bigint
 ORDER BY id + 0 DESC
 LIMIT $5::integer
 `

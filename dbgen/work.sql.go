@@ -135,7 +135,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
-        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.status + 0 = 0
         AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
     ORDER BY old.id + 0
     LIMIT $7::integer
@@ -153,8 +153,8 @@ type ClaimTasksByBatchParams struct {
 	MaxRows       int32   `json:"max_rows"`
 }
 
-// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
-// the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
+// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0 and status + 0: with the plain
+// columns the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 func (q *Queries) ClaimTasksByBatch(ctx context.Context, arg ClaimTasksByBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByBatch,
 		arg.Step,
@@ -203,7 +203,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = $2
-        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.status - 0 = 0
         AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
     ORDER BY old.id - 0
     LIMIT $5::integer
@@ -219,7 +219,7 @@ type ClaimTasksByIntegrationParams struct {
 	MaxRows       int32   `json:"max_rows"`
 }
 
-// As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0.
+// As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0 and status - 0.
 func (q *Queries) ClaimTasksByIntegration(ctx context.Context, arg ClaimTasksByIntegrationParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByIntegration,
 		arg.Step,
@@ -266,7 +266,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = $2
-        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.status * 1 = 0
         AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
     ORDER BY old.id * 1
     LIMIT $5::integer
@@ -282,7 +282,7 @@ type ClaimTasksByTemplateParams struct {
 	MaxRows    int32   `json:"max_rows"`
 }
 
-// As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1.
+// As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1 and status * 1.
 func (q *Queries) ClaimTasksByTemplate(ctx context.Context, arg ClaimTasksByTemplateParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByTemplate,
 		arg.Step,
@@ -335,7 +335,7 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND (old.status = 0 OR old.status = 0::bigint)
+            AND old.status - 0 = 0
             AND old.id - 0 >= turn.first AND old.id <> ALL ($5::bigint[])
         ORDER BY old.id - 0
         LIMIT turn.quota
@@ -602,11 +602,11 @@ func (q *Queries) ListPendingIDs(ctx context.Context, arg ListPendingIDsParams) 
 
 const listPendingIntegrations = `-- name: ListPendingIntegrations :many
 WITH RECURSIVE queue AS (
-    (SELECT integration_id FROM tasks WHERE status = 0 ORDER BY integration_id LIMIT 1)
+    (SELECT integration_id FROM tasks WHERE status - 0 = 0 ORDER BY integration_id LIMIT 1)
     UNION ALL
     SELECT (
         SELECT next.integration_id FROM tasks AS next
-        WHERE next.status = 0 AND next.integration_id > queue.integration_id
+        WHERE next.status - 0 = 0 AND next.integration_id > queue.integration_id
         ORDER BY next.integration_id LIMIT 1)
     FROM queue WHERE queue.integration_id IS NOT NULL
 )

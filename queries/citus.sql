@@ -11,7 +11,7 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND old.status = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND old.status + 0 = 0 AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id + 0
     LIMIT @max_rows::integer))
 RETURNING *;
@@ -25,7 +25,7 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id
-        AND old.status = 0 AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND old.status - 0 = 0 AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id - 0
     LIMIT @max_rows::integer))
 RETURNING *;
@@ -39,7 +39,7 @@ SET status = 1,
 WHERE status + 0 = 0 AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = @template_id
-        AND old.status = 0 AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
+        AND old.status * 1 = 0 AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id * 1
     LIMIT @max_rows::integer))
 RETURNING *;

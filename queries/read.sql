@@ -6,7 +6,7 @@ SELECT status, count(*) AS tasks FROM tasks GROUP BY status;
 -- idx_tasks_pending_batch: independent of the batch's finished tasks. The literal lets the planner use it.
 SELECT count(*) FROM tasks
 WHERE integration_id = @integration_id AND client_id = @client_id AND template_id = @template_id
-    AND status = 0;
+    AND status + 0 = 0;
 
 -- name: CountTasks :one
 -- Reads the whole table or its smallest index.
@@ -91,7 +91,7 @@ LIMIT @max_rows::integer;
 -- The literal lets the planner use it, and id + 0 leaves it no other: see ClaimTasksByBatch.
 SELECT * FROM tasks
 WHERE integration_id = @integration_id AND client_id = @client_id AND template_id = @template_id
-    AND status = 0 AND id + 0 <= @last::bigint
+    AND status + 0 = 0 AND id + 0 <= @last::bigint
 ORDER BY id + 0 DESC
 LIMIT @max_rows::integer;
 

@@ -45,8 +45,8 @@ WHERE id = ANY (ARRAY(
 RETURNING *;
 
 -- name: ClaimTasksByBatch :many
--- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0: with a plain id
--- the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
+-- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0 and status + 0: with the plain
+-- columns the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
@@ -55,7 +55,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id AND old.client_id = @client_id AND old.template_id = @template_id
-        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.status + 0 = 0
         AND old.id + 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id + 0
     LIMIT @max_rows::integer
@@ -63,7 +63,7 @@ WHERE id = ANY (ARRAY(
 RETURNING *;
 
 -- name: ClaimTasksByIntegration :many
--- As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0.
+-- As ClaimTasksByBatch, by idx_tasks_pending_integration, the only index on id - 0 and status - 0.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
@@ -72,7 +72,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.integration_id = @integration_id
-        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.status - 0 = 0
         AND old.id - 0 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id - 0
     LIMIT @max_rows::integer
@@ -80,7 +80,7 @@ WHERE id = ANY (ARRAY(
 RETURNING *;
 
 -- name: ClaimTasksByTemplate :many
--- As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1.
+-- As ClaimTasksByBatch, by idx_tasks_pending_template, the only index on id * 1 and status * 1.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
@@ -89,7 +89,7 @@ SET status = 1,
 WHERE id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.template_id = @template_id
-        AND (old.status = 0 OR old.status = 0::bigint)
+        AND old.status * 1 = 0
         AND old.id * 1 >= @first::bigint AND old.id <> ALL (@avoid::bigint[])
     ORDER BY old.id * 1
     LIMIT @max_rows::integer
@@ -112,7 +112,7 @@ WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT old.id FROM tasks AS old
         WHERE old.integration_id = turn.integration_id
-            AND (old.status = 0 OR old.status = 0::bigint)
+            AND old.status - 0 = 0
             AND old.id - 0 >= turn.first AND old.id <> ALL (@avoid::bigint[])
         ORDER BY old.id - 0
         LIMIT turn.quota
@@ -203,11 +203,11 @@ LIMIT @max_rows::integer;
 -- The integrations that have pending tasks, each found by one step through idx_tasks_pending_integration (a loose index
 -- scan, as the PostgreSQL wiki has it), however many tasks it has.
 WITH RECURSIVE queue AS (
-    (SELECT integration_id FROM tasks WHERE status = 0 ORDER BY integration_id LIMIT 1)
+    (SELECT integration_id FROM tasks WHERE status - 0 = 0 ORDER BY integration_id LIMIT 1)
     UNION ALL
     SELECT (
         SELECT next.integration_id FROM tasks AS next
-        WHERE next.status = 0 AND next.integration_id > queue.integration_id
+        WHERE next.status - 0 = 0 AND next.integration_id > queue.integration_id
         ORDER BY next.integration_id LIMIT 1)
     FROM queue WHERE queue.integration_id IS NOT NULL
 )

@@ -1,9 +1,11 @@
 -- What workers need and the document does not have: the pending tasks in order of age, of all tasks, and of one batch,
 -- one integration and one template.
--- The indexes are partial, so finished tasks cost a claim nothing; a query has to say `status = 0` literally for
--- the planner to use them. None of them has updated_at: with it, each heartbeat would rewrite all indexes.
--- Each of `id + 0`, `id - 0` and `id * 1` is the id, in a form that one index alone serves a condition or an order on,
--- so that the planner cannot look for one owner's tasks among those of others. And as an expression it has
+-- The indexes are partial, so finished tasks cost a claim nothing; a query has to repeat an index's condition
+-- literally for the planner to use it. None of them has updated_at: with it, each heartbeat would rewrite all indexes.
+-- Each of `id + 0`, `id - 0` and `id * 1` is the id, and of `status + 0`, `status - 0` and `status * 1` the status, in a
+-- form that one index alone serves, so that the planner cannot look for one owner's tasks among those of others, or
+-- among all that idx_status has. It would do so where its statistics say that hardly anything is pending, and beside an
+-- old snapshot that costs a visit to each task that was pending once. And as an expression the id has
 -- statistics of its own, of pending tasks alone.
 --
 -- Reads and writes go on throughout. The file may stop anywhere and be run again. IF NOT EXISTS alone would
@@ -41,9 +43,9 @@ BEGIN
         FROM (VALUES
             ('idx_tasks_pending', 'btree (id) WHERE (status = 0)'),
             ('idx_tasks_pending_batch',
-             'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)'),
-            ('idx_tasks_pending_integration', 'btree (integration_id, ((id - 0))) WHERE (status = 0)'),
-            ('idx_tasks_pending_template', 'btree (template_id, ((id * 1))) WHERE (status = 0)')
+             'btree (integration_id, client_id, template_id, ((id + 0))) WHERE ((status + 0) = 0)'),
+            ('idx_tasks_pending_integration', 'btree (integration_id, ((id - 0))) WHERE ((status - 0) = 0)'),
+            ('idx_tasks_pending_template', 'btree (template_id, ((id * 1))) WHERE ((status * 1) = 0)')
         ) AS wanted (name, definition)
         JOIN pg_class AS tasks ON tasks.oid = 'tasks'::regclass
         JOIN pg_class AS found
@@ -67,12 +69,13 @@ DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_invalid;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending ON tasks (id) WHERE status = 0;
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_batch_invalid;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_batch
-    ON tasks (integration_id, client_id, template_id, (id + 0)) WHERE status = 0;
+    ON tasks (integration_id, client_id, template_id, (id + 0)) WHERE status + 0 = 0;
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_integration_invalid;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_integration
-    ON tasks (integration_id, (id - 0)) WHERE status = 0;
+    ON tasks (integration_id, (id - 0)) WHERE status - 0 = 0;
 DROP INDEX CONCURRENTLY IF EXISTS idx_tasks_pending_template_invalid;
-CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_template ON tasks (template_id, (id * 1)) WHERE status = 0;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_tasks_pending_template
+    ON tasks (template_id, (id * 1)) WHERE status * 1 = 0;
 -- +goose StatementBegin
 DO $$ -- lock: ACCESS SHARE on the catalog
 DECLARE
@@ -83,9 +86,9 @@ BEGIN
     FROM (VALUES
         ('idx_tasks_pending', 'btree (id) WHERE (status = 0)'),
         ('idx_tasks_pending_batch',
-         'btree (integration_id, client_id, template_id, ((id + 0))) WHERE (status = 0)'),
-        ('idx_tasks_pending_integration', 'btree (integration_id, ((id - 0))) WHERE (status = 0)'),
-        ('idx_tasks_pending_template', 'btree (template_id, ((id * 1))) WHERE (status = 0)')
+         'btree (integration_id, client_id, template_id, ((id + 0))) WHERE ((status + 0) = 0)'),
+        ('idx_tasks_pending_integration', 'btree (integration_id, ((id - 0))) WHERE ((status - 0) = 0)'),
+        ('idx_tasks_pending_template', 'btree (template_id, ((id * 1))) WHERE ((status * 1) = 0)')
     ) AS wanted (name, definition)
     WHERE NOT EXISTS (
         SELECT FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
