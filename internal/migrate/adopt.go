@@ -19,7 +19,8 @@ type Adoption struct {
 
 // Adopt compares a tasks table that somebody else created with the documented one. With yes, and if
 // nothing blocks, it records the first migration as applied, in one transaction, and changes nothing
-// else. Of a managed table whose history is lost it records every migration whose work is there. Where something blocks the error's Kind is Drift.
+// else. Of a managed table whose history is lost it records every migration whose work is there.
+// Where something blocks the error's Kind is Drift.
 func (m *Migrator) Adopt(ctx context.Context, yes bool) (Adoption, error) {
 	conn, m, history, err := m.look(ctx)
 	if err != nil {

@@ -80,7 +80,8 @@ func restore(t *testing.T, url string, options ...string) string {
 		t.Fatalf("pg_dump: %v: %s", err, said.String())
 	}
 	target := dbtest.New(t)
-	in := exec.CommandContext(t.Context(), "psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", target)
+	in := exec.CommandContext(t.Context(),
+		"psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", target)
 	in.Stdin = &dump
 	if said, err := in.CombinedOutput(); err != nil {
 		t.Fatalf("psql: %v: %s", err, said)
