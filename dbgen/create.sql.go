@@ -39,6 +39,7 @@ SELECT ('a trigger or rule of tasks drops the row or changes its id, which was '
     0, 0, 0, 0, 0, '', 0, 0, 0
 FROM drawn JOIN keyed ON keyed.task_id = drawn.id
 WHERE NOT EXISTS (SELECT FROM stored WHERE stored.id = drawn.id)
+LIMIT 2
 `
 
 type CreateKeyedTaskParams struct {
@@ -106,6 +107,7 @@ func (q *Queries) CreateKeyedTask(ctx context.Context, arg CreateKeyedTaskParams
 }
 
 const createKeyedTasks = `-- name: CreateKeyedTasks :one
+
 WITH drawn AS MATERIALIZED (
     SELECT array_agg(nextval(owned.seq))::bigint[] AS ids
     FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned,
@@ -169,6 +171,7 @@ type CreateKeyedTasksParams struct {
 	Keys           []string `json:"keys"`
 }
 
+// there is one at most; with 1 the check would not run
 // As CreateTasks, for tasks of which some have a key: what has a new key is stored with it, what has a key that is
 // taken is not stored, and the ids are those of the tasks that have the keys. Of several rows with one key the first
 // is stored. An empty key is none.
