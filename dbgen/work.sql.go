@@ -153,8 +153,8 @@ type ClaimTasksByBatchParams struct {
 	MaxRows       int32   `json:"max_rows"`
 }
 
-// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0 and status + 0: with the plain
-// columns the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
+// As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0 and status + 0: with the
+// plain columns the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 func (q *Queries) ClaimTasksByBatch(ctx context.Context, arg ClaimTasksByBatchParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimTasksByBatch,
 		arg.Step,

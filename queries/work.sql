@@ -45,8 +45,8 @@ WHERE id = ANY (ARRAY(
 RETURNING *;
 
 -- name: ClaimTasksByBatch :many
--- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0 and status + 0: with the plain
--- columns the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
+-- As ClaimTasks, of one batch. Served by idx_tasks_pending_batch, the only index on id + 0 and status + 0: with the
+-- plain columns the planner may look for a frequent batch in idx_tasks_pending, and pass by the pending tasks of all others.
 UPDATE tasks
 SET status = 1,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at

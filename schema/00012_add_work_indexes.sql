@@ -2,8 +2,8 @@
 -- one integration and one template.
 -- The indexes are partial, so finished tasks cost a claim nothing; a query has to repeat an index's condition
 -- literally for the planner to use it. None of them has updated_at: with it, each heartbeat would rewrite all indexes.
--- Each of `id + 0`, `id - 0` and `id * 1` is the id, and of `status + 0`, `status - 0` and `status * 1` the status, in a
--- form that one index alone serves, so that the planner cannot look for one owner's tasks among those of others, or
+-- Each of `id + 0`, `id - 0` and `id * 1` is the id, and of `status + 0`, `status - 0` and `status * 1` the status, in
+-- a form that one index alone serves, so that the planner cannot look for one owner's tasks among those of others, or
 -- among all that idx_status has. It would do so where its statistics say that hardly anything is pending, and beside an
 -- old snapshot that costs a visit to each task that was pending once. And as an expression the id has
 -- statistics of its own, of pending tasks alone.
