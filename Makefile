@@ -75,11 +75,10 @@ test-tracing: ## Test the example of a traced pool (a module of its own)
 test-role: ## Run the store's suite with the service role's rights
 	TASKSTORE_TEST_ROLE=tasks_service go test -count=1 $(STORE_SUITE) ./internal/storetest/{access,schema,race}
 
+MODE ?= cache_describe
 .PHONY: test-pgbouncer
-test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode
-	for mode in cache_describe exec; do \
-		TASKSTORE_TEST_PGBOUNCER_MODE=$$mode go test -count=1 $(STORE_SUITE); \
-	done
+test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode, in pgx's MODE=cache_describe (or exec)
+	TASKSTORE_TEST_PGBOUNCER_MODE=$(MODE) go test -count=1 $(STORE_SUITE)
 
 .PHONY: demo-tracing
 demo-tracing: ## Watch the spans of a traced pool

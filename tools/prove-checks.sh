@@ -62,10 +62,10 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS planted ON tasks (argument);
 SQL
 EOT
 expect 'blocks want different indexes' lint-sql <<'EOT'
-sed -i "0,/('idx_status', /s/btree/hash/" schema/00010_restore_indexes.sql
+sed -i "0,/('idx_status', /s/btree/hash/" schema/00011_restore_indexes.sql
 EOT
 expect 'IF NOT EXISTS idx_status does not follow on DROP' lint-sql <<'EOT'
-sed -i '/^DROP INDEX CONCURRENTLY IF EXISTS idx_status_invalid/d' schema/00010_restore_indexes.sql
+sed -i '/^DROP INDEX CONCURRENTLY IF EXISTS idx_status_invalid/d' schema/00011_restore_indexes.sql
 EOT
 expect 'do not name idx_task_too' lint-sql <<'EOT'
 sed -i 's/EXISTS idx_task\(_invalid\)\?\b/EXISTS idx_task_too\1/' schema/00003_add_idx_task.sql
@@ -74,6 +74,6 @@ expect 'plans.md' plans-check <<'EOT' # a stale plan book
 sed -i 's/Index Scan/Seq Scan/' docs/plans.md
 EOT
 expect 'idx_tasks_pending' plans-check <<'EOT' # a dropped index
-sed -i 's/^-- +goose Down/DROP INDEX idx_tasks_pending;\n&/' schema/00012_tune_storage.sql
+sed -i 's/^-- +goose Down/DROP INDEX idx_tasks_pending;\n&/' schema/00013_add_task_keys.sql
 EOT
 exit "$failed"

@@ -13,6 +13,7 @@ for file in README.md README.zh-CN.md; do
 
     name=$(psql -XAtc 'SELECT current_database()' "$DATABASE_URL")
     bin/taskmigrate down --to 0 --confirm "$name" --allow-data-loss
+    psql -Xq "$DATABASE_URL" -c 'DROP TABLE IF EXISTS tasks' # an adopted table outlives down
     sed '/+goose Down/,$d' schema/00001_create_tasks.sql | psql -Xq -v ON_ERROR_STOP=1 "$DATABASE_URL"
     awk '/^bin\/taskmigrate adopt / { on = 1 } /^```$/ { on = 0 } on' "$file" >"$commands"
     grep -q 'adopt --yes' "$commands"

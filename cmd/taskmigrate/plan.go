@@ -77,6 +77,9 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 func writeStatement(w io.Writer, s migrate.Statement) {
 	if s.Lock != "" {
 		fmt.Fprintf(w, "-- lock: %s", s.Lock)
+		if s.Repeats {
+			fmt.Fprint(w, "; sent again, a slice each time, until it is through")
+		}
 		if s.Blocks != "" {
 			fmt.Fprintf(w, "; blocks %s", s.Blocks)
 		}

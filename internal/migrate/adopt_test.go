@@ -71,6 +71,8 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 			[]string{`ALTER TABLE tasks ADD COLUMN tenant bigint NOT NULL`},
 			"tasks.tenant",
 		},
+		{"a rule", []string{`CREATE RULE keep AS ON DELETE TO tasks DO INSTEAD NOTHING`}, "keep"},
+		{"a child table", []string{`CREATE TABLE old_tasks () INHERITS (tasks)`}, "old_tasks"},
 		{"a view", []string{`ALTER TABLE tasks RENAME TO t`, `CREATE VIEW tasks AS SELECT * FROM t`}, "tasks"},
 		{
 			"a partitioned table",
@@ -126,7 +128,9 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 		`ALTER TABLE tasks ALTER COLUMN status TYPE bigint`,
 		`ALTER TABLE tasks ALTER COLUMN argument TYPE varchar`,
 		`ALTER TABLE tasks ADD COLUMN remark text`,
-		`CREATE INDEX mine ON tasks (remark)`)
+		`CREATE INDEX mine ON tasks (remark)`,
+		`CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`,
+		`CREATE TRIGGER zz_mark BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION mark()`)
 	adoption, err := b.Adopt(t.Context(), true)
 	if err != nil {
 		t.Fatal(err, adoption.Findings)
@@ -137,7 +141,7 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 		}
 	}
 	said := fmt.Sprint(adoption.Findings)
-	if len(adoption.Findings) != 6 || !strings.Contains(said, "ALTER INDEX ix_status RENAME TO idx_status") {
+	if len(adoption.Findings) != 8 || !strings.Contains(said, "it fires after tasks_guard_insert") || !strings.Contains(said, "ALTER INDEX ix_status RENAME TO idx_status") {
 		t.Errorf("found %+v", adoption.Findings)
 	}
 	if _, err := b.Up(t.Context(), Newest); err != nil {

@@ -20,26 +20,29 @@ const Newest int64 = math.MaxInt64
 
 // Options say where the table lives and how long to wait for what. Start from Defaults.
 type Options struct {
-	FS           fs.FS          // goose migrations in plain SQL at its root; nil: schema.FS
-	Schema       string         // where tasks lives; empty: the search path's first schema that has it
-	HistoryTable string         // the history, beside tasks; empty: HistoryTable
-	Wait         time.Duration  // for the server to accept connections; 0: one attempt
-	LockTimeout  time.Duration  // for each lock that a statement in a transaction needs; 0: no limit
-	LockRetries  int            // how often a run tries again after LockTimeout
-	RunLockWait  time.Duration  // for another runner to finish
-	IndexWait    time.Duration  // for those who block a statement outside a transaction; building does not count
-	Log          *slog.Logger   // nil: no log
-	Progress     func(Progress) // of a long statement, from any goroutine, one at a time; nil: not wanted
+	FS             fs.FS          // goose migrations in plain SQL at its root; nil: schema.FS
+	Schema         string         // where tasks lives; empty: the search path's first schema that has it
+	HistoryTable   string         // the history, beside tasks; empty: HistoryTable
+	Wait           time.Duration  // for the server to accept connections; 0: one attempt
+	LockTimeout    time.Duration  // for each lock that a statement in a transaction needs; 0: no limit
+	LockRetries    int            // how often a run tries again after LockTimeout
+	RunLockWait    time.Duration  // for another runner to finish
+	IndexWait      time.Duration  // for those who block a statement outside a transaction; building does not count
+	BackfillPause  time.Duration  // after each slice of a back-fill
+	BackfillMaxLag int64          // bytes of WAL that a standby may be behind before a back-fill waits for it; 0: no limit
+	Log            *slog.Logger   // nil: no log
+	Progress       func(Progress) // of a long statement, from any goroutine, one at a time; nil: not wanted
 }
 
 // Defaults are the waits that taskmigrate has without flags. LockTimeout is longer than the server's
 // deadlock_timeout, one second, after which autovacuum gives way.
 func Defaults() Options {
 	return Options{
-		LockTimeout: 2 * time.Second,
-		LockRetries: 20,
-		RunLockWait: 15 * time.Minute,
-		IndexWait:   10 * time.Minute,
+		LockTimeout:    2 * time.Second,
+		LockRetries:    20,
+		RunLockWait:    15 * time.Minute,
+		IndexWait:      10 * time.Minute,
+		BackfillMaxLag: 256 << 20,
 	}
 }
 

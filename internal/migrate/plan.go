@@ -86,6 +86,7 @@ type Statement struct {
 	SQL         string `json:"sql"`
 	Args        []any  `json:"args"`
 	Transaction bool   `json:"transaction"` // it is part of one
+	Repeats     bool   `json:"repeats"`     // it is sent again, a slice of a back-fill each time, until it says that it is through
 	Lock        string `json:"lock"`        // the strongest lock it takes on a table, in words; empty: none
 	Blocks      string `json:"blocks"`      // whom that keeps waiting
 }
@@ -126,6 +127,7 @@ func (p *script) add(s *session, number int, query string, args []any) {
 	}
 	statement := Statement{
 		File: file, Number: number, SQL: query, Args: slices.Clone(args), Transaction: s.inTx, Lock: l.String(),
+		Repeats: isBackfill(query),
 	}
 	if by, ok := p.created[l.table]; !ok || by != file { // until the file's end nobody else sees a new table
 		statement.Blocks = whomBlocks[l.mode]

@@ -35,6 +35,8 @@ type fileInHand struct {
 	outsideTx  bool   // the file runs without a transaction
 	indexes    string // the table's indexes before the file
 	partlyDone bool   // the file has committed some of its work
+	read       int64  // rows that its back-fill has gone through
+	through    bool   // its back-fill has come to the end
 }
 
 func (m *Migrator) newRun(to int64, down bool) *run {

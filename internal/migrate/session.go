@@ -103,6 +103,9 @@ func (s *session) ExecContext(
 	}
 	s.run.file.statement++
 	s.run.file.outsideTx = !s.inTx
+	if isBackfill(query) {
+		return s.backfill(ctx, query)
+	}
 	return s.send(ctx, s.run.file.statement, query, args...)
 }
 

@@ -13,6 +13,10 @@ import (
 // between them can be run twice.
 func (m *Migrator) judgeStage(live []catalog.Item) (int64, []catalog.Finding, error) {
 	stage := m.known[0].version
+	same := slices.Equal[[]catalog.Item]
+	if !slices.ContainsFunc(live, isSetting) { // a copy may have lost them, so they alone make no stage
+		same = func(a, b []catalog.Item) bool { return slices.Equal(withoutSettings(a), withoutSettings(b)) }
+	}
 	var items []catalog.Item
 	for _, s := range slices.Backward(m.known) {
 		expected, err := catalog.Snapshot(s.version)
@@ -23,7 +27,7 @@ func (m *Migrator) judgeStage(live []catalog.Item) (int64, []catalog.Finding, er
 		if !fits && items == nil {
 			continue
 		}
-		if !slices.ContainsFunc(expected, isTrigger) || items != nil && !slices.Equal(expected, items) {
+		if !slices.ContainsFunc(expected, isTrigger) || items != nil && !same(expected, items) {
 			break
 		}
 		stage, items = s.version, expected
@@ -39,3 +43,9 @@ func (m *Migrator) judgeStage(live []catalog.Item) (int64, []catalog.Finding, er
 }
 
 func isTrigger(item catalog.Item) bool { return item.Kind == catalog.Trigger }
+
+func isSetting(item catalog.Item) bool { return item.Aspect == catalog.Setting }
+
+func withoutSettings(items []catalog.Item) []catalog.Item {
+	return slices.DeleteFunc(slices.Clone(items), isSetting)
+}

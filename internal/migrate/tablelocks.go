@@ -39,7 +39,7 @@ var statementLocks = []struct {
 	{words(`ALTER TABLE @ (SET \(\s*\w+|VALIDATE)`), tableLock{mode: "SHARE UPDATE EXCLUSIVE"}},
 	{words(`ALTER TABLE @`), tableLock{mode: "ACCESS EXCLUSIVE"}},
 	{words(`INSERT INTO @`), tableLock{mode: "ROW EXCLUSIVE"}},
-	{words(`(BEGIN|COMMIT|SET LOCAL|CREATE FUNCTION|COMMENT ON FUNCTION)`), tableLock{}},
+	{words(`(BEGIN|COMMIT|SET|CREATE FUNCTION|COMMENT ON FUNCTION)`), tableLock{}},
 }
 
 // words makes an expression for the beginning of a statement, in which @ stands for the table.

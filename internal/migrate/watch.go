@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -160,22 +157,4 @@ WHERE pid = $1`, int32(pid)).Scan(&p.Phase, &p.Done, &p.Total, &p.Rows)
 		r.opts.Progress(p)
 	}
 	return err
-}
-
-var backfillNotice = regexp.MustCompile(`^progress: (\d+) of about (\d+) rows read`)
-
-// notice hears a back-fill say how far it is. The back-fill commits as it goes: what it has read is done.
-func (r *run) notice(_ *pgconn.PgConn, notice *pgconn.Notice) {
-	said := backfillNotice.FindStringSubmatch(notice.Message)
-	if said == nil {
-		r.opts.Log.Debug("notice", "file", r.file.name, "message", notice.Message)
-		return
-	}
-	r.file.partlyDone = true
-	if r.opts.Progress == nil {
-		return
-	}
-	done, _ := strconv.ParseInt(said[1], 10, 64)
-	total, _ := strconv.ParseInt(said[2], 10, 64)
-	r.opts.Progress(Progress{File: r.file.name, Phase: "back-fill", Done: done, Total: total, Rows: total})
 }

@@ -18,6 +18,8 @@ const (
 	Trigger    = "trigger"
 	Function   = "function"
 	Sequence   = "sequence"
+	Rule       = "rule"
+	Child      = "child table"
 	SideTable  = "side table" // and, after a dot, its columns, constraints and indexes
 )
 

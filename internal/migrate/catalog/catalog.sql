@@ -118,6 +118,14 @@ FROM (
             ELSE 'enabled always' END
     FROM triggers
     UNION ALL
+    SELECT 'rule', rulename, 'definition', pg_get_ruledef(r.oid)
+    FROM tasks JOIN pg_rewrite r ON ev_class = tasks.oid
+    WHERE relkind = 'r'
+    UNION ALL
+    SELECT 'child table', inhrelid::regclass::text, 'definition', 'inherits tasks'
+    FROM tasks JOIN pg_inherits ON inhparent = tasks.oid
+    WHERE relkind = 'r'
+    UNION ALL
     SELECT 'function', proname, 'body', lanname || ' sha256 ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
     FROM functions
     UNION ALL

@@ -65,7 +65,7 @@ func group(items []Item) map[object]map[string]string {
 
 // order lists the objects once each, tables and columns before what is built on them.
 func order(items []Item) []object {
-	kinds := []string{Table, Column, Sequence, Constraint, Index, Trigger, Function, SideTable}
+	kinds := []string{Table, Column, Sequence, Constraint, Index, Trigger, Rule, Child, Function, SideTable}
 	var list []object
 	for _, item := range items {
 		if o := (object{item.Kind, item.Object}); !slices.Contains(list, o) {

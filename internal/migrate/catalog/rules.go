@@ -17,8 +17,8 @@ type rule struct {
 const (
 	addsIdxTask     = 3
 	restoresDefault = 5
-	setsNotNull     = 9
-	restoresIndexes = 10
+	setsNotNull     = 10
+	restoresIndexes = 11
 )
 
 const (
@@ -47,6 +47,13 @@ var rules = []rule{
 		"the store may draw ids from it, while others take them from the default; ALTER SEQUENCE {actual} OWNED BY NONE"},
 	{func(d difference) bool { return d.Aspect == Cache }, Note, 0,
 		"each session takes so many ids at once: those of several sessions come out of order"},
+	{func(d difference) bool { return d.Kind == Rule }, Block, 0,
+		"it rewrites statements, those of the store and of the back-fill too; DROP RULE {object} ON tasks"},
+	{func(d difference) bool { return d.Kind == Child }, Block, 0,
+		"its rows appear among the tasks, without their primary key and triggers; ALTER TABLE {object} NO INHERIT tasks"},
+	{func(d difference) bool { return d.extra() && d.Kind == Trigger && hasLastWord(d) }, Note, 0,
+		"it fires after tasks_guard_insert or tasks_guard_update, and may undo what they put right: " +
+			"then the back-fill stops and names it"},
 	{difference.extra, Note, 0,
 		"somebody else's; it stays as it is"},
 	{func(d difference) bool { return d.Kind == SideTable }, Block, 0,
@@ -118,6 +125,11 @@ var rules = []rule{
 func isID(d difference) bool { return d.Object == "id" && d.Aspect == Default }
 
 func isTime(d difference) bool { return d.Object == "created_at" || d.Object == "updated_at" }
+
+// hasLastWord tells of a trigger that may change a row after ours: they fire in the order of their names.
+func hasLastWord(d difference) bool {
+	return d.Object > "tasks_guard_insert" && strings.Contains(d.Actual, " BEFORE ")
+}
 
 // needsValue tells of a column that an insert cannot leave out.
 func needsValue(column string) bool {

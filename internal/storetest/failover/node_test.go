@@ -139,18 +139,18 @@ func connect(t *testing.T, configure func(*pgxpool.Config), nodes ...*node) *pgx
 	return pool
 }
 
-// session opens a connection to this node, whether it takes writes or not.
-func (n *node) session() *pgx.Conn {
+// session opens a connection to this node, whether it takes writes or not, when it accepts one.
+func (n *node) session() (conn *pgx.Conn) {
 	n.t.Helper()
 	config, err := pgxpool.ParseConfig(address(n.t, n))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	config.ConnConfig.ValidateConnect = nil
-	conn, err := pgx.ConnectConfig(n.t.Context(), config.ConnConfig)
-	if err != nil {
-		n.t.Fatal(err)
-	}
+	eventually(n.t, "a connection", func() bool {
+		conn, err = pgx.ConnectConfig(n.t.Context(), config.ConnConfig)
+		return err == nil
+	})
 	return conn
 }
 
@@ -164,14 +164,18 @@ func (n *node) exec(sql string, args ...any) {
 	}
 }
 
-// ask returns the value that a query of the test's own selects on a node.
+// ask returns the value that a query of the test's own selects on a node. Where a crash ends its connection it asks again.
 func ask[T any](n *node, sql string, args ...any) (v T) {
 	n.t.Helper()
-	conn := n.session()
-	defer conn.Close(context.WithoutCancel(n.t.Context()))
-	if err := conn.QueryRow(n.t.Context(), sql, args...).Scan(&v); err != nil {
-		n.t.Fatalf("%s: %v", sql, err)
-	}
+	eventually(n.t, sql, func() bool {
+		conn := n.session()
+		defer conn.Close(context.WithoutCancel(n.t.Context()))
+		err := conn.QueryRow(n.t.Context(), sql, args...).Scan(&v)
+		if err != nil && !conn.IsClosed() {
+			n.t.Fatalf("%s: %v", sql, err)
+		}
+		return err == nil
+	})
 	return v
 }
 

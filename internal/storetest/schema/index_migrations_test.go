@@ -14,10 +14,10 @@ import (
 // builtBy tells which migration builds an index where it is missing.
 var builtBy = map[string]int64{
 	"idx_task":           3,
-	"idx_integration_id": 10, "idx_user_id": 10, "idx_client_id": 10,
-	"idx_account_id": 10, "idx_template_id": 10, "idx_status": 10,
-	"idx_tasks_pending": 11, "idx_tasks_pending_batch": 11,
-	"idx_tasks_pending_integration": 11, "idx_tasks_pending_template": 11,
+	"idx_integration_id": 11, "idx_user_id": 11, "idx_client_id": 11,
+	"idx_account_id": 11, "idx_template_id": 11, "idx_status": 11,
+	"idx_tasks_pending": 12, "idx_tasks_pending_batch": 12,
+	"idx_tasks_pending_integration": 12, "idx_tasks_pending_template": 12,
 }
 
 // definitions returns the CREATE INDEX statement of each index in builtBy.
@@ -165,7 +165,7 @@ func TestIndexesOfAnotherSchemaAreLeftAlone(t *testing.T) {
 		upToNewest(t, p)
 		sameSchema(t, name+" is in another schema, too", snapshot(t, b.Admin), migrated)
 
-		if version != 10 { // whose Down does nothing
+		if version != 11 { // whose Down does nothing
 			b.Exec(t, `DROP INDEX public.`+name)
 			downTo(t, p, version)
 			_, err := p.DownTo(t.Context(), version-1)
@@ -193,10 +193,10 @@ func TestMigrationsWaitForABuildBySomebodyElse(t *testing.T) {
 	}{
 		"up with theirs under way":            {2, 3, theirs},
 		"up with idx_task under way":          {2, 3, definitions["idx_task"]},
-		"up that has nothing to do":           {9, 10, theirs},
-		"up with idx_tasks_pending under way": {10, 11, definitions["idx_tasks_pending"]},
+		"up that has nothing to do":           {10, 11, theirs},
+		"up with idx_tasks_pending under way": {11, 12, definitions["idx_tasks_pending"]},
 		"down of idx_task":                    {3, 2, theirs},
-		"down of the work indexes":            {11, 10, theirs},
+		"down of the work indexes":            {12, 11, theirs},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

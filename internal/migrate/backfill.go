@@ -1,0 +1,92 @@
+package migrate
+
+import (
+	"context"
+	"database/sql/driver"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// oneSlice has the block of a back-fill end after each slice: the server then counts what was done, so that
+// autovacuum sees it, and this side may pause.
+const oneSlice = "SET taskmigrate.one_slice = on"
+
+// isBackfill tells of a statement that is to be sent until it says that it is through.
+func isBackfill(query string) bool { return strings.Contains(query, "'taskmigrate.one_slice'") }
+
+// backfill sends a block slice by slice.
+func (s *session) backfill(ctx context.Context, query string) (driver.Result, error) {
+	if _, err := s.send(ctx, 0, oneSlice); err != nil {
+		return nil, err
+	}
+	for {
+		result, err := s.send(ctx, s.run.file.statement, query)
+		if err != nil || s.run.file.through || s.run.script != nil {
+			return result, err
+		}
+		if err := pause(ctx, s.run.opts.BackfillPause); err != nil {
+			return nil, err
+		}
+		if err := s.awaitStandbys(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// awaitStandbys waits until every standby has replayed all but BackfillMaxLag bytes.
+func (s *session) awaitStandbys(ctx context.Context) error {
+	limit := s.run.opts.BackfillMaxLag
+	for began, said := time.Now(), false; limit > 0; said = true {
+		var name string
+		var lag int64
+		err := s.Conn.Conn().QueryRow(ctx, `
+SELECT coalesce(max(application_name), ''), coalesce(max(lag), 0)
+FROM (SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS lag
+      FROM pg_stat_replication ORDER BY lag DESC NULLS LAST LIMIT 1) AS slowest`).Scan(&name, &lag)
+		if err != nil || lag <= limit {
+			return err
+		}
+		if wait := s.run.opts.IndexWait; wait > 0 && time.Since(began) >= wait {
+			return &Error{
+				Kind:    HalfDone,
+				Message: "standby " + strconv.Quote(name) + " stays behind by " + strconv.FormatInt(lag, 10) + " bytes of WAL",
+				Hint:    "see pg_stat_replication; --backfill-max-lag 0 does not wait for standbys",
+			}
+		}
+		if !said {
+			s.run.opts.Log.Warn("waiting for a standby", "file", s.run.file.name, "standby", name,
+				"behind_by_bytes", lag, "limit", limit)
+		}
+		if err := pause(ctx, watchEvery); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var backfillNotice = regexp.MustCompile(`^back-fill: (?:through|(\d+) rows read of about (\d+))`)
+
+// notice hears a back-fill say how far it is. The back-fill commits as it goes: what it has read is done.
+func (r *run) notice(_ *pgconn.PgConn, notice *pgconn.Notice) {
+	said := backfillNotice.FindStringSubmatch(notice.Message)
+	if said == nil {
+		r.opts.Log.Debug("notice", "file", r.file.name, "message", notice.Message)
+		return
+	}
+	if said[1] == "" {
+		r.file.through = true
+		return
+	}
+	r.file.partlyDone = true
+	read, _ := strconv.ParseInt(said[1], 10, 64)
+	total, _ := strconv.ParseInt(said[2], 10, 64)
+	r.file.read += read
+	total = max(total, r.file.read)
+	if r.opts.Progress != nil {
+		r.opts.Progress(Progress{File: r.file.name, Phase: "back-fill", Done: r.file.read, Total: total, Rows: total})
+	}
+}

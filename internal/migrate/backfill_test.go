@@ -1,0 +1,100 @@
+package migrate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
+	"github.com/tasklane/tasks/schema"
+)
+
+const unsoundRows = `SELECT count(*) FROM tasks
+WHERE (created_at BETWEEN 100000000000 AND 99999999999999 AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE`
+
+const manyRows = `
+INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
+SELECT 1, 2, 3, 4, 5, '{}', 1721818960 FROM generate_series(1, 2500)`
+
+// Each slice is a transaction and a statement of its own.
+func TestBackfillGoesSliceBySlice(t *testing.T) {
+	t.Parallel()
+	var last Progress
+	b := adopted(t, func(o *Options) {
+		o.Progress = func(p Progress) {
+			if p.Phase == "back-fill" {
+				last = p
+			}
+		}
+	})
+	dbtest.Exec(t, b.url, manyRows)
+	if _, err := b.Up(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	if n := dbtest.Value[int](t, b.url, unsoundRows); n > 0 {
+		t.Errorf("%d rows are unsound", n)
+	}
+	if n := dbtest.Value[int](t, b.url, `SELECT count(DISTINCT xmin::text) FROM tasks`); n != 3 {
+		t.Errorf("%d transactions for 2,600 rows in slices of 1,000", n)
+	}
+	if last.Done != 2600 || last.Total < last.Done {
+		t.Errorf("the last progress was %+v", last)
+	}
+}
+
+// The block ends right where nobody repeats it, as plain goose does not.
+func TestBackfillEndsRightInOneStatement(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(*Options) {})
+	dbtest.Exec(t, b.url, manyRows)
+	if _, err := b.Up(t.Context(), 6); err != nil {
+		t.Fatal(err)
+	}
+	text, err := schema.FS.ReadFile("00007_backfill_times.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "-- +goose StatementBegin\n")
+	block, _, _ = strings.Cut(block, "-- +goose StatementEnd")
+	dbtest.Exec(t, b.url, block)
+	if n := dbtest.Value[int](t, b.url, unsoundRows); n > 0 {
+		t.Errorf("%d rows are unsound", n)
+	}
+}
+
+// What keeps the guard from a row stops the run, with a reason, and the slice is as it was.
+func TestBackfillStopsWhereRowsStayUnsound(t *testing.T) {
+	t.Parallel()
+	const undo = `CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.created_at := OLD.created_at; RETURN NEW; END'`
+	for name, test := range map[string]struct {
+		shape  []string
+		reason string
+	}{
+		"a trigger that sorts after ours": {
+			[]string{undo, `CREATE TRIGGER zz_undo BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION undo()`}, "zz_undo"},
+		"suppress_redundant_updates_trigger": {
+			[]string{`CREATE TRIGGER a_min BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`},
+			"a_min"},
+		"session_replication_role": {[]string{`ALTER ROLE CURRENT_USER IN DATABASE %s SET session_replication_role = replica`}, "replica"},
+		"a rule":                   {[]string{`CREATE RULE no_update AS ON UPDATE TO tasks DO INSTEAD NOTHING`}, "no_update"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := adopted(t, func(*Options) {})
+			if _, err := b.Up(t.Context(), 6); err != nil {
+				t.Fatal(err)
+			}
+			for _, sql := range test.shape {
+				dbtest.Exec(t, b.url, strings.ReplaceAll(sql, "%s", dbtest.Name(t, b.url)))
+			}
+			_, err := b.Up(t.Context(), Newest)
+			failure := wantKind(t, err, Failed)
+			if failure.File != "00007_backfill_times.sql" || !strings.Contains(failure.Message, "ids 1, 2, 3") ||
+				!strings.Contains(failure.Hint, test.reason) {
+				t.Errorf("up says %q, %q in %q", failure.Message, failure.Hint, failure.File)
+			}
+			if n := dbtest.Value[int](t, b.url, unsoundRows); n != 100 {
+				t.Errorf("%d of 100 rows are as they were", n)
+			}
+		})
+	}
+}

@@ -1,0 +1,74 @@
+-- Rows from before the guard hold seconds, NULL, micro- or nanoseconds. An UPDATE that changes nothing
+-- lets the guard's trigger convert such a row, so the rule for it is written only once.
+--
+-- It goes along the primary key in slices of 1,000 rows and commits after each slice. So no transaction is
+-- long, and only the rows of the slice are locked. It may be stopped anywhere and run again. A slice whose rows are
+-- not sound in the end is rolled back, and the file stops.
+--
+-- Plain goose runs the whole block at once. taskmigrate sets taskmigrate.one_slice = on for its session: then the block
+-- ends after one slice and keeps the id that it came to in taskmigrate.backfilled. taskmigrate sends it again until it
+-- says that it is through. In between autovacuum and the statistics see what was done, and taskmigrate pauses
+-- (--backfill-pause) and waits for standbys (--backfill-max-lag).
+
+-- +goose NO TRANSACTION
+-- +goose Up
+-- +goose StatementBegin
+DO $$ -- lock: ROW EXCLUSIVE on tasks, a commit every 1,000 rows
+DECLARE
+    total    bigint := (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'tasks'::regclass);
+    once     boolean := coalesce(current_setting('taskmigrate.one_slice', true), '') = 'on';
+    low      bigint := nullif(current_setting('taskmigrate.backfilled', true), '')::bigint;
+    high     bigint;
+    slice    bigint;
+    repaired bigint;
+    unsound  bigint[];
+BEGIN
+    IF row_security_active('tasks') THEN
+        RAISE EXCEPTION 'row-level security hides rows of tasks from role %, and the back-fill has to see all', current_user
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'Nothing was changed.',
+                  HINT = 'Run the migration as a role with BYPASSRLS, or as the owner without FORCE ROW LEVEL SECURITY.';
+    END IF;
+    LOOP
+        SELECT max(id), count(*) INTO high, slice
+        FROM (SELECT id FROM tasks WHERE low IS NULL OR id > low ORDER BY id LIMIT 1000) AS page;
+        IF high IS NULL THEN
+            PERFORM set_config('taskmigrate.backfilled', '', false);
+            RAISE NOTICE 'back-fill: through';
+            EXIT;
+        END IF;
+        UPDATE tasks SET updated_at = updated_at
+        WHERE (low IS NULL OR id > low) AND id <= high
+            AND (created_at BETWEEN 100000000000 AND 99999999999999
+                 AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE;
+        GET DIAGNOSTICS repaired = ROW_COUNT;
+        unsound := ARRAY(
+            SELECT id FROM tasks
+            WHERE (low IS NULL OR id > low) AND id <= high
+                AND (created_at BETWEEN 100000000000 AND 99999999999999
+                     AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE
+            ORDER BY id LIMIT 20);
+        IF unsound <> '{}' THEN
+            RAISE EXCEPTION 'the back-fill does not reach rows of tasks: ids %', array_to_string(unsound, ', ')
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = format('session_replication_role is %s; triggers beside ours: %s; rules: %s.',
+                          current_setting('session_replication_role'),
+                          coalesce((SELECT string_agg(tgname, ', ' ORDER BY tgname) FROM pg_trigger
+                                    WHERE tgrelid = 'tasks'::regclass AND NOT tgisinternal
+                                        AND tgname NOT LIKE 'tasks\_guard\_%'), 'none'),
+                          coalesce((SELECT string_agg(rulename, ', ' ORDER BY rulename) FROM pg_rewrite
+                                    WHERE ev_class = 'tasks'::regclass), 'none')),
+                      HINT = 'Disable what keeps tasks_guard_update from converting these rows, then run the '
+                          'migration again. Earlier slices are done.';
+        END IF;
+        low := high;
+        PERFORM set_config('taskmigrate.backfilled', high::text, false);
+        COMMIT;
+        RAISE NOTICE 'back-fill: % rows read of about %, % repaired', slice, total, repaired;
+        EXIT WHEN once;
+    END LOOP;
+END $$;
+-- +goose StatementEnd
+
+-- +goose Down
+-- Nothing to undo: the old values were wrong.
