@@ -10,7 +10,8 @@ import (
 )
 
 // Update writes t's five ids and its Argument, and returns the task as stored; t's Status and times
-// are not written. The version of a claimed task is its lease: go on with the task that Update returns. It succeeds only if the row still has the version in t.UpdatedAt: otherwise it is
+// are not written. The version of a claimed task is its lease: go on with the task that Update returns. It succeeds
+// only if the row still has the version in t.UpdatedAt: otherwise it is
 // ErrConflict, or ErrNotFound if the row is gone, and nothing is written.
 func (s *Store) Update(ctx context.Context, t Task) (Task, error) {
 	if err := checkText("argument", t.Argument, maxBytes); err != nil {

@@ -85,8 +85,8 @@ func (s *Store) endClaim(ctx context.Context, from Filter, at span, n int, ts []
 	return ts, nil
 }
 
-// claimedBefore returns what a call has claimed before err. Those tasks are the caller's all the same: an error would say
-// that nothing was written. In a caller's transaction it is rolled back.
+// claimedBefore returns what a call has claimed before err. Those tasks are the caller's all the same: an error would
+// say that nothing was written. In a caller's transaction it is rolled back.
 func (s *Store) claimedBefore(ctx context.Context, err error, ts []Task) ([]Task, error) {
 	if len(ts) == 0 || s.inTransaction() {
 		return nil, err
@@ -119,7 +119,9 @@ func (s *Store) claimFrom(ctx context.Context, from Filter, first int64, n int) 
 }
 
 // claimQuery is the one place where a Filter becomes a claim.
-func (s *Store) claimQuery(ctx context.Context, q *dbgen.Queries, from Filter, first int64, avoid []int64, n int32) ([]Task, error) {
+func (s *Store) claimQuery(
+	ctx context.Context, q *dbgen.Queries, from Filter, first int64, avoid []int64, n int32,
+) ([]Task, error) {
 	switch from.by {
 	case batch:
 		arg := dbgen.ClaimTasksByBatchParams{
@@ -131,7 +133,9 @@ func (s *Store) claimQuery(ctx context.Context, q *dbgen.Queries, from Filter, f
 		}
 		return q.ClaimTasksByBatch(ctx, arg)
 	case integration:
-		arg := dbgen.ClaimTasksByIntegrationParams{IntegrationID: from.id, Step: step(), First: first, Avoid: avoid, MaxRows: n}
+		arg := dbgen.ClaimTasksByIntegrationParams{
+			IntegrationID: from.id, Step: step(), First: first, Avoid: avoid, MaxRows: n,
+		}
 		if s.citus {
 			return q.ClaimTasksByIntegrationOptimistic(ctx, dbgen.ClaimTasksByIntegrationOptimisticParams(arg))
 		}

@@ -164,8 +164,8 @@ func mayBeDone(err error, conn *pgx.Conn) bool {
 		return strings.HasPrefix(server.Code, "08") || server.Code == "40003" || server.SeverityUnlocalized == "PANIC"
 	case errors.As(err, &scan):
 		return true // done, but its rows cannot be read
-	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pgx.ErrTxClosed), pgconn.SafeToRetry(err): // for one statement: nothing of it was sent
-		return false
+	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pgx.ErrTxClosed), pgconn.SafeToRetry(err):
+		return false // nothing of the statement was sent
 	default:
 		// pgx closes a connection whose answer it did not read to the end. One that is open was not sent the statement.
 		return conn == nil || conn.IsClosed()

@@ -106,8 +106,8 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	return ts, conflict(lost)
 }
 
-// pipelined runs statements in one round trip, and in one implicit transaction: they are sent before any answer is read,
-// with one Sync behind the last, which is when the server commits. In a caller's transaction they belong to that.
+// pipelined runs statements in one round trip, and in one implicit transaction: they are sent before any answer is
+// read, with one Sync behind the last, which is when the server commits. In a caller's transaction they belong to that.
 func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 	if len(steps) == 0 {
 		return nil

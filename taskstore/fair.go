@@ -65,7 +65,9 @@ func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
 	}
 	var ts []Task
 	if !s.citus {
-		ts, err = s.claimBy(ctx, wanted, func(q *dbgen.Queries) ([]Task, error) { return q.ClaimTasksOfIntegrations(ctx, arg) })
+		ts, err = s.claimBy(ctx, wanted, func(q *dbgen.Queries) ([]Task, error) {
+			return q.ClaimTasksOfIntegrations(ctx, arg)
+		})
 	}
 	apart := s.citus || isPoison(err) && !s.inTransaction() // one statement an integration
 	if err != nil && !apart {

@@ -31,8 +31,8 @@ type group struct {
 	timer    *time.Timer // runs while calls wait
 }
 
-// sharedCreate creates the tasks that board returns, and returns them in the same order. It calls board when it is about
-// to send its statement: until then a caller may give up and be certain.
+// sharedCreate creates the tasks that board returns, and returns them in the same order. It calls board when it is
+// about to send its statement: until then a caller may give up and be certain.
 type sharedCreate func(ctx context.Context, board func() []NewTask) ([]Task, error)
 
 // docs/performance.md has what other values do.

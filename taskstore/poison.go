@@ -55,7 +55,9 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	ts, err := s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) { return q.ClaimPendingIDs(ctx, step(), ids) })
+	ts, err := s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) {
+		return q.ClaimPendingIDs(ctx, step(), ids)
+	})
 	if !isPoison(err) {
 		return ts, err
 	}

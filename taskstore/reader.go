@@ -73,7 +73,8 @@ func prepares(db DB) bool {
 			config = conn.Config()
 		}
 	}
-	return config != nil && config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && config.DescriptionCacheCapacity > 0
+	return config != nil && config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement &&
+		config.DescriptionCacheCapacity > 0
 }
 
 // taskRows passes on only the rows that it cannot read itself.
