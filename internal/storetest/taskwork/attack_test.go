@@ -298,7 +298,8 @@ func TestLostHeartbeat(t *testing.T) {
 		t.Error(err)
 	}
 	s.completed(t, "1")
-	if seen.count(taskwork.Away) != 1 || seen.count(taskwork.Lost) != 0 || seen.count(taskwork.Completed) != 1 {
+	// On a busy machine other calls may run into their deadlines too.
+	if seen.count(taskwork.Away) == 0 || seen.count(taskwork.Lost) != 0 || seen.count(taskwork.Completed) != 1 {
 		t.Errorf("told %+v", seen.events)
 	}
 }
