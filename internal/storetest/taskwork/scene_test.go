@@ -35,7 +35,7 @@ func newScene(t *testing.T, b *storetest.Bundle, tasks int) *scene {
 func config() taskwork.Config {
 	return taskwork.Config{
 		Workers:   8,
-		SilentFor: time.Second,
+		SilentFor: 2 * time.Second, // busy machines take their time
 		Grace:     2 * time.Second,
 		Retry:     func(int, error) (time.Duration, bool) { return 10 * time.Millisecond, true },
 	}
