@@ -35,7 +35,7 @@ gate-targets: ## Print the gate's targets as JSON, for the workflow that runs th
 
 .PHONY: demo
 demo: ## Migrate a database and watch a service work on it while one of its processes is killed, about fifteen seconds
-	@echo "A demo of package taskwork. It builds, starts a throwaway PostgreSQL where none is named, and migrates it first."
+	@echo "A demo of package taskwork. It builds, starts a throwaway PostgreSQL if none is named, and migrates it first."
 	@mkdir -p bin
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'

@@ -53,7 +53,10 @@ func newDatabase(ctx context.Context, server *pgserver.Server, name string, conn
 	if err != nil {
 		return nil, errors.Join(err, drop())
 	}
-	d := &database{name: name, admin: admin, drop: drop, url: url, away: distances[name], conns: conns, pgbench: peer.FindPGBench(url)}
+	d := &database{
+		name: name, admin: admin, drop: drop, url: url, away: distances[name], conns: conns,
+		pgbench: peer.FindPGBench(url),
+	}
 	if err := migrate(ctx, admin); err != nil {
 		return nil, errors.Join(err, d.close())
 	}

@@ -153,7 +153,8 @@ WITH drawn AS MATERIALIZED (
 )
 SELECT CASE
     WHEN (SELECT array_agg(stored.id ORDER BY stored.id) FROM stored)
-        IS NOT DISTINCT FROM (SELECT array_agg(wanted.id ORDER BY wanted.id) FROM wanted WHERE wanted.id = wanted.task_id)
+        IS NOT DISTINCT FROM
+        (SELECT array_agg(wanted.id ORDER BY wanted.id) FROM wanted WHERE wanted.id = wanted.task_id)
         THEN (SELECT array_agg(wanted.task_id ORDER BY wanted.position) FROM wanted)
     ELSE ARRAY[('a trigger or rule of tasks drops rows or changes their ids: of '
         || (SELECT count(*) FROM wanted WHERE wanted.id = wanted.task_id) || ' tasks '
@@ -314,7 +315,8 @@ WITH drawn AS MATERIALIZED (
 SELECT stored.id, stored.integration_id, stored.user_id, stored.client_id, stored.account_id, stored.template_id, stored.argument, stored.status, stored.created_at, stored.updated_at, CASE
     WHEN (SELECT count(*) FROM stored) = cardinality(drawn.ids) AND stored.id = ANY (drawn.ids)
         THEN array_position(drawn.ids, stored.id)
-    ELSE ('a trigger or rule of tasks drops rows or changes their ids: ' || cardinality(drawn.ids) || ' were asked for')::bigint
+    ELSE ('a trigger or rule of tasks drops rows or changes their ids: '
+        || cardinality(drawn.ids) || ' were asked for')::bigint
 END::bigint AS position
 FROM stored CROSS JOIN drawn
 `

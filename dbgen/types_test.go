@@ -10,7 +10,9 @@ import (
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	for st, want := range map[Status]string{Pending: "pending", Processing: "processing", Completed: "completed", Failed: "failed"} {
+	for st, want := range map[Status]string{
+		Pending: "pending", Processing: "processing", Completed: "completed", Failed: "failed",
+	} {
 		if !st.Valid() || st.String() != want {
 			t.Errorf("status %d: valid %v, %q, want %q", int32(st), st.Valid(), st, want)
 		}

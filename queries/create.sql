@@ -86,7 +86,8 @@ WITH drawn AS MATERIALIZED (
 )
 SELECT CASE
     WHEN (SELECT array_agg(stored.id ORDER BY stored.id) FROM stored)
-        IS NOT DISTINCT FROM (SELECT array_agg(wanted.id ORDER BY wanted.id) FROM wanted WHERE wanted.id = wanted.task_id)
+        IS NOT DISTINCT FROM
+        (SELECT array_agg(wanted.id ORDER BY wanted.id) FROM wanted WHERE wanted.id = wanted.task_id)
         THEN (SELECT array_agg(wanted.task_id ORDER BY wanted.position) FROM wanted)
     ELSE ARRAY[('a trigger or rule of tasks drops rows or changes their ids: of '
         || (SELECT count(*) FROM wanted WHERE wanted.id = wanted.task_id) || ' tasks '
@@ -154,6 +155,7 @@ WITH drawn AS MATERIALIZED (
 SELECT stored.*, CASE
     WHEN (SELECT count(*) FROM stored) = cardinality(drawn.ids) AND stored.id = ANY (drawn.ids)
         THEN array_position(drawn.ids, stored.id)
-    ELSE ('a trigger or rule of tasks drops rows or changes their ids: ' || cardinality(drawn.ids) || ' were asked for')::bigint
+    ELSE ('a trigger or rule of tasks drops rows or changes their ids: '
+        || cardinality(drawn.ids) || ' were asked for')::bigint
 END::bigint AS position
 FROM stored CROSS JOIN drawn;

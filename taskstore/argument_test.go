@@ -44,7 +44,9 @@ func TestEncodeArgumentRefusesWhatJSONCannotExpress(t *testing.T) {
 	type loop struct{ Next *loop }
 	cycle := new(loop)
 	cycle.Next = cycle
-	for _, value := range []any{make(chan int), func() {}, math.NaN(), math.Inf(1), cycle, map[string]any{"f": func() {}}} {
+	for _, value := range []any{
+		make(chan int), func() {}, math.NaN(), math.Inf(1), cycle, map[string]any{"f": func() {}},
+	} {
 		got, err := EncodeArgument(value)
 		if !errors.Is(err, ErrInvalid) || got != "" {
 			t.Errorf("EncodeArgument(%T) = %q, %v, want ErrInvalid", value, got, err)

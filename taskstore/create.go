@@ -12,8 +12,8 @@ import (
 
 // Create inserts a pending task and returns it as stored, whatever a trigger made of it. With a Key that is taken it
 // writes nothing and returns the task that has the key. An Argument that PostgreSQL's text cannot hold, or a Key of
-// more than 512 bytes, is ErrInvalid; so is a trigger of somebody else that drops the row, or changes the id of one with
-// a Key. After ErrUncertain, a create with a Key may be repeated until it answers.
+// more than 512 bytes, is ErrInvalid; so is a trigger of somebody else that drops the row, or changes the id of one
+// with a Key. After ErrUncertain, a create with a Key may be repeated until it answers.
 //
 // Concurrent calls on one Store without a Key share statements, and so commits (see [WithGroupCommit] and
 // docs/performance.md).
@@ -125,9 +125,9 @@ const maxBytes = 512 << 20
 
 // CreateMany inserts pending tasks by one statement, all or none, and returns their ids in the order of ts. They share
 // one CreatedAt. A task whose Key is taken, by a task in the table or by one before it in ts, is not
-// inserted: its place in the result has the id of the task that has the key. Arguments of more than 512 MiB together, an
-// Argument that PostgreSQL's text cannot hold or a Key that is too long are ErrInvalid, and the error names the index
-// in ts. So is a trigger of somebody else that drops rows or changes their ids: use [Store.Create] there.
+// inserted: its place in the result has the id of the task that has the key. Arguments of more than 512 MiB together,
+// an Argument that PostgreSQL's text cannot hold or a Key that is too long are ErrInvalid, and the error names the
+// index in ts. So is a trigger of somebody else that drops rows or changes their ids: use [Store.Create] there.
 func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	bytes := 0
 	for i := range ts {

@@ -4,7 +4,9 @@
 //	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
 //	...
 //	store := taskstore.New(pool)
-//	t, err := store.Create(ctx, taskstore.NewTask{IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: `{}`})
+//	t, err := store.Create(ctx, taskstore.NewTask{
+//		IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: `{}`,
+//	})
 //
 // The command taskmigrate brings a database to the schema that this package expects; the package
 // itself changes no schema and depends on pgx alone.

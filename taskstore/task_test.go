@@ -32,7 +32,8 @@ func TestTaskAsJSON(t *testing.T) {
 		},
 		{
 			Task{ID: math.MaxInt64, UserID: math.MinInt64, Status: Failed, UpdatedAt: math.MaxInt64},
-			`{"id":9223372036854775807,"integration_id":0,"user_id":-9223372036854775808,"client_id":0,"account_id":0,"template_id":0,` +
+			`{"id":9223372036854775807,"integration_id":0,"user_id":-9223372036854775808,"client_id":0,` +
+				`"account_id":0,"template_id":0,` +
 				`"argument":"","status":3,"created_at":0,"updated_at":9223372036854775807}`,
 		},
 	} {

@@ -87,8 +87,8 @@ func creates(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	}
 }
 
-// createsByKey leaves four tasks, NewTask(20) to NewTask(23), by creates that were repeated. The keys may be there already,
-// without tasks.
+// createsByKey leaves four tasks, NewTask(20) to NewTask(23), by creates that were repeated. The keys may be there
+// already, without tasks.
 func createsByKey(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	t.Helper()
 	ts := storetest.NewTasks(24)[20:]
@@ -96,7 +96,8 @@ func createsByKey(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 		ts[i].Key = fmt.Sprintf(`key %d: "\\$1", 'O''Brien', {NULL}, 中文`, i)
 	}
 	first, err := s.Create(t.Context(), ts[0])
-	if err != nil || first != storetest.StoredTask(t, b.Pool, first.ID) || storetest.Input(first) != storetest.NewTask(20) {
+	if err != nil || first != storetest.StoredTask(t, b.Pool, first.ID) ||
+		storetest.Input(first) != storetest.NewTask(20) {
 		t.Errorf("created %+v, %v", first, err)
 	}
 	if again, err := s.Create(t.Context(), ts[0]); err != nil || again != first {

@@ -100,7 +100,7 @@ func TestStoreOverEachKindOfDB(t *testing.T) {
 	}
 }
 
-// checkCreated holds the stored rows of ids to ts, each to the one at its place.
+// checkCreated compares the stored row of each id with the task at the same place in ts.
 func checkCreated(t *testing.T, db storetest.Querier, ids []int64, ts []taskstore.NewTask) {
 	t.Helper()
 	if len(ids) != len(ts) {

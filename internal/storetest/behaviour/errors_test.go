@@ -161,7 +161,7 @@ func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	task := b.Create(t, 1)
-	b.History(t, 1, taskstore.Completed, storetest.LongAgo) // for DeleteFinished, which else has nothing to write
+	b.History(t, 1, taskstore.Completed, storetest.LongAgo) // without it DeleteFinished has nothing to write
 	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))

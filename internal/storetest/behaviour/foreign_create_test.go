@@ -12,7 +12,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// hand is what others have done to the table, and what it makes of creates.
+// hand is what others have done to the table, and what creates do then.
 type hand struct {
 	sql   string
 	drops func(user int64) bool // the rows that are refused; nil: none
@@ -23,15 +23,21 @@ func someUsers(user int64) bool { return user/10%4 == 1 }
 func allUsers(int64) bool       { return true }
 
 var hands = map[string]hand{
-	"a trigger drops some rows":     {trigger("RETURN CASE WHEN NEW.user_id / 10 % 4 = 1 THEN NULL ELSE NEW END"), someUsers, true},
-	"a trigger drops all rows":      {trigger("RETURN NULL"), allUsers, true},
-	"a trigger sets the id":         {trigger("NEW.id := 1000000 + NEW.user_id; RETURN NEW"), nil, false},
-	"a trigger draws the id":        {trigger("NEW.id := nextval('tasks_id_seq'); RETURN NEW"), nil, false},
-	"a trigger turns ids round":     {trigger("NEW.id := 1000000 - NEW.id; RETURN NEW"), nil, false},
-	"a trigger changes the content": {trigger("NEW.argument := 'of ' || NEW.user_id; NEW.account_id := 0; RETURN NEW"), nil, true},
-	"ids go down":                   {"ALTER SEQUENCE tasks_id_seq INCREMENT -1 MINVALUE 1 MAXVALUE 1000000 START 1000000 RESTART", nil, true},
-	"ids go round":                  {"ALTER SEQUENCE tasks_id_seq MAXVALUE 100000 CYCLE RESTART 99950", nil, true},
-	"ids go down in leaps":          {"ALTER SEQUENCE tasks_id_seq INCREMENT -7 MINVALUE -2000000 MAXVALUE 1000 START 1000 RESTART CACHE 20", nil, true},
+	"a trigger drops some rows": {
+		trigger("RETURN CASE WHEN NEW.user_id / 10 % 4 = 1 THEN NULL ELSE NEW END"), someUsers, true,
+	},
+	"a trigger drops all rows":  {trigger("RETURN NULL"), allUsers, true},
+	"a trigger sets the id":     {trigger("NEW.id := 1000000 + NEW.user_id; RETURN NEW"), nil, false},
+	"a trigger draws the id":    {trigger("NEW.id := nextval('tasks_id_seq'); RETURN NEW"), nil, false},
+	"a trigger turns ids round": {trigger("NEW.id := 1000000 - NEW.id; RETURN NEW"), nil, false},
+	"a trigger changes the content": {
+		trigger("NEW.argument := 'of ' || NEW.user_id; NEW.account_id := 0; RETURN NEW"), nil, true,
+	},
+	"ids go down": {`ALTER SEQUENCE tasks_id_seq INCREMENT -1
+		MINVALUE 1 MAXVALUE 1000000 START 1000000 RESTART`, nil, true},
+	"ids go round": {"ALTER SEQUENCE tasks_id_seq MAXVALUE 100000 CYCLE RESTART 99950", nil, true},
+	"ids go down in leaps": {`ALTER SEQUENCE tasks_id_seq INCREMENT -7
+		MINVALUE -2000000 MAXVALUE 1000 START 1000 RESTART CACHE 20`, nil, true},
 	"ids are an identity": {`ALTER TABLE tasks ALTER id DROP DEFAULT;
 		DROP SEQUENCE tasks_id_seq;
 		ALTER TABLE tasks ALTER id ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME tasks_id_seq);
@@ -71,7 +77,9 @@ func TestCreatesUnderForeignHands(t *testing.T) {
 				h.createMany(t, b, fresh(n, ""))
 				h.createMany(t, b, fresh(n, "key "))
 			}
-			if n := storetest.One[int](t, b.Admin, "SELECT count(*) FROM task_keys WHERE task_id NOT IN (SELECT id FROM tasks)"); n != 0 {
+			n := storetest.One[int](t, b.Admin, `
+				SELECT count(*) FROM task_keys WHERE task_id NOT IN (SELECT id FROM tasks)`)
+			if n != 0 {
 				t.Errorf("%d keys have no task", n)
 			}
 		})
@@ -106,8 +114,10 @@ func (h hand) createTogether(t *testing.T, b *storetest.Bundle, ts []taskstore.N
 	}
 }
 
-// check holds the outcome of one create to what is stored.
-func (h hand) check(t *testing.T, b *storetest.Bundle, n taskstore.NewTask, got taskstore.Task, err error, served bool) {
+// check compares the outcome of one create with what is stored.
+func (h hand) check(
+	t *testing.T, b *storetest.Bundle, n taskstore.NewTask, got taskstore.Task, err error, served bool,
+) {
 	t.Helper()
 	stored := storetest.StoredOf(t, b.Admin, n.UserID)
 	if !served || h.drops != nil && h.drops(n.UserID) {

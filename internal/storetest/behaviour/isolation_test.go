@@ -80,7 +80,7 @@ func TestLostRaceInAStrictTransaction(t *testing.T) {
 	}
 }
 
-// checkLost holds the loser of a race to what it is promised.
+// checkLost checks that the loser of a race gets what it is promised.
 func checkLost(t *testing.T, b *storetest.Bundle, tx pgx.Tx, id int64, err error) {
 	t.Helper()
 	before := storetest.Stored(t, b.Pool)
@@ -140,8 +140,8 @@ func TestStrictTransactionWithoutARival(t *testing.T) {
 	}
 }
 
-// Two transactions that each count and then create cannot both be right: the second one's write, by
-// either way of CreateMany too, is a conflict.
+// Two transactions that each count and then create cannot both be right. So the second one's write is a
+// conflict, also by CreateMany, with INSERT or COPY.
 func TestWriteSkewIsAConflict(t *testing.T) {
 	t.Parallel()
 	for name, create := range map[string]func(t *testing.T, s *taskstore.Store) error{

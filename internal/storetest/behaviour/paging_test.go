@@ -43,7 +43,8 @@ func populate(t *testing.T, b *storetest.Bundle, n int) (kept, others []int64) {
 	return kept, others
 }
 
-// checkVisits fails the test unless the ids fall strictly, so that none comes twice, and all that were kept are there.
+// checkVisits fails the test unless each id is lower than the one before, so that none comes twice, and all that were
+// kept are there.
 func checkVisits(t *testing.T, visited, kept []int64) {
 	t.Helper()
 	for i := 1; i < len(visited); i++ {

@@ -115,7 +115,8 @@ func TestAsynchronousFailover(t *testing.T) {
 	if row := storetest.StoredTask(t, conn, kept[4].ID); row != kept[4] {
 		t.Errorf("a task that was completed on the lost timeline is %v; want it as before, %v", row, kept[4])
 	}
-	// A service that does not wait, on a clock that reads what the other one did, takes the dead for the living.
+	// If a service does not wait, and the clock reads what it read when the lost leases were made, its leases are the
+	// same as those. So the lost ones are accepted again.
 	rash := taskstore.New(connect(t, withClock(at), standby))
 	claim(rash, hasty)
 	if err := rash.Complete(t.Context(), dead[hasty]...); err != nil {
@@ -152,7 +153,7 @@ func TestAsynchronousFailover(t *testing.T) {
 	if err := store.Complete(t.Context(), live...); err != nil {
 		t.Errorf("leases from after the runbook: %v", err)
 	}
-	claim(taskstore.New(service), held) // what was in processing is there for others
+	claim(taskstore.New(service), held) // others can claim what was in processing
 }
 
 // refused fails the test if anything that takes a version takes these.

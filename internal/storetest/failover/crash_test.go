@@ -54,7 +54,7 @@ func TestKilledServerWithoutSynchronousCommit(t *testing.T) {
 	hasty := taskstore.New(connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
 	}, server))
-	// The crash comes before the process that writes the log has its next turn.
+	// The WAL writer is stopped, so that the crash comes before it writes the log to the disk.
 	writer := ask[int](server, `SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`)
 	server.must(syscall.Kill(writer, syscall.SIGSTOP))
 	created, err := hasty.Create(t.Context(), storetest.NewTask(1))

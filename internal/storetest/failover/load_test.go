@@ -111,7 +111,7 @@ func (l *load) create(ctx context.Context, name string) {
 	})
 }
 
-// work claims tasks, renews them and completes most of them; the others it leaves lying.
+// work claims tasks, renews them and completes most of them. It abandons the others.
 func (l *load) work(n int) {
 	var tasks []taskstore.Task
 	_ = l.call(func(ctx context.Context) (err error) {
@@ -160,7 +160,7 @@ func without(tasks []taskstore.Task, err error) []taskstore.Task {
 	})
 }
 
-// goOn waits until the callers have been told so many times more that something is done.
+// goOn waits until so many more calls have been acknowledged.
 func (l *load) goOn() {
 	l.t.Helper()
 	calls, completed := l.ledger.count()
@@ -170,7 +170,7 @@ func (l *load) goOn() {
 	})
 }
 
-// audit ends the load and returns what its callers were told and the node's rows deny.
+// audit ends the load and returns what its callers were told and the node's rows contradict.
 func (l *load) audit(n *node) []string {
 	l.t.Helper()
 	l.end()
@@ -193,7 +193,7 @@ func (l *load) audit(n *node) []string {
 	return l.ledger.check(rows, keys)
 }
 
-// mustHold fails the test where the node's rows deny what callers were told.
+// mustHold fails the test where the node's rows contradict what callers were told.
 func (l *load) mustHold(n *node) {
 	l.t.Helper()
 	for _, problem := range l.audit(n) {

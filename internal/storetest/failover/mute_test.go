@@ -166,7 +166,7 @@ func TestMuteNetwork(t *testing.T) {
 			returns(" when there is no connection any more")
 		})
 	}
-	for range 100 { // of which most share statements
+	for range 100 { // most of these share statements
 		calls.Go(func() {
 			late(t, "a shared Create", func(ctx context.Context) error {
 				_, err := shared.Create(ctx, storetest.NewTask(1))
@@ -174,7 +174,7 @@ func TestMuteNetwork(t *testing.T) {
 			})
 		})
 	}
-	calls.Wait() // it is mute still
+	calls.Wait() // the network is still mute
 
 	speak()
 	for name, s := range stores {
@@ -186,7 +186,7 @@ func TestMuteNetwork(t *testing.T) {
 	}
 }
 
-// late runs a call of which nothing but its deadline can be the end.
+// late runs a call that can end only by its deadline.
 func late(t *testing.T, what string, call func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -78,7 +78,7 @@ func startPrimary(t *testing.T, opts ...pgserver.Option) *node {
 	return n
 }
 
-// needs skips the test where the server's programs are not complete: some packages have no more than a server.
+// needs skips the test where some of the server's programs are missing: some packages have only the server itself.
 func (n *node) needs(programs ...string) {
 	n.t.Helper()
 	for _, name := range programs {
@@ -106,7 +106,7 @@ func address(t *testing.T, nodes ...*node) string {
 		RawQuery: query.Encode()}).String()
 }
 
-// inDocs returns what stands between begin and end in docs/failover.md, each time.
+// inDocs returns each text between begin and end in docs/failover.md.
 func inDocs(t *testing.T, begin, end string) (found []string) {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/failover.md")
@@ -164,7 +164,8 @@ func (n *node) exec(sql string, args ...any) {
 	}
 }
 
-// ask returns the value that a query of the test's own selects on a node. Where a crash ends its connection it asks again.
+// ask returns the value that a query of the test's own selects on a node. Where a crash ends its connection, it asks
+// again.
 func ask[T any](n *node, sql string, args ...any) (v T) {
 	n.t.Helper()
 	eventually(n.t, sql, func() bool {
@@ -271,8 +272,9 @@ func (n *node) kill() {
 			n.must(err)
 		}
 	}
-	// The next postmaster takes a process that nobody has reaped for a living one, and in many a container nobody does.
-	// No process has this number. By the rest of the file it still finds living children of the old one.
+	// The next postmaster believes that the killed one lives until its parent has waited for it. In many containers
+	// nobody waits. So the file gets a number that no process has. The rest of the file stays: by that the next
+	// postmaster finds children of the old one that still live.
 	n.must(os.WriteFile(lock, []byte("99999999\n"+rest), 0o600))
 }
 
@@ -282,7 +284,7 @@ func (n *node) promote() {
 	n.must(n.run("pg_ctl", "promote", "-D", n.data, "-w"))
 }
 
-// rejoin makes a standby of primary of this node, which was a primary itself and is stopped.
+// rejoin turns this node, which was a primary itself and is stopped, into a standby of primary.
 func (n *node) rejoin(primary *node) {
 	n.t.Helper()
 	primary.exec(`CHECKPOINT`) // pg_rewind reads the new timeline from it

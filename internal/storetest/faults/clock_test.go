@@ -82,7 +82,8 @@ func TestVersionAheadOfTheClock(t *testing.T) {
 				}
 			}
 			fresh := b.Stores()[kind]
-			if ids, err := fresh.RequeueStale(t.Context(), taskstore.Filter{}, time.Millisecond, 10); len(ids) > 0 || err != nil {
+			ids, err := fresh.RequeueStale(t.Context(), taskstore.Filter{}, time.Millisecond, 10)
+			if len(ids) > 0 || err != nil {
 				t.Errorf("a Store that has seen nothing yet requeued %v, %v", ids, err)
 			}
 			if err := s.Complete(t.Context(), held...); err != nil {

@@ -48,7 +48,10 @@ func TestCuttingNetwork(t *testing.T) {
 	programs := make([]*program, 8)
 	var running sync.WaitGroup
 	for i := range programs {
-		programs[i] = &program{t: t, s: s, name: i, told: make(map[string]int), want: make(map[string]outcome), ended: make(map[int64]bool)}
+		programs[i] = &program{
+			t: t, s: s, name: i,
+			told: make(map[string]int), want: make(map[string]outcome), ended: make(map[int64]bool),
+		}
 		running.Go(func() {
 			for time.Now().Before(end) {
 				programs[i].work()
@@ -89,13 +92,13 @@ func TestCuttingNetwork(t *testing.T) {
 // outcome is how many times a task may be stored after what its creator was told.
 type outcome struct{ least, most int }
 
-// program is one that works through the network.
+// program works through the network.
 type program struct {
 	t       *testing.T
 	s       *taskstore.Store
 	name    int
 	created int
-	told    map[string]int     // how often it was told what
+	told    map[string]int     // how often it was told each kind of outcome
 	want    map[string]outcome // by argument
 	ended   map[int64]bool     // tasks that it tried to complete, and whether it did
 }

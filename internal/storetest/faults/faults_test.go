@@ -21,16 +21,17 @@ type event struct {
 	cause func(error) bool // holds for the error, if there is one; nil: anything
 	run   func(t *testing.T, sc *scene) error
 
-	network bool // it is the proxy's
+	network bool // the proxy makes it happen
 }
 
-// network is an event that the proxy makes. Where it is mute the call ends by its deadline.
+// network is an event that the proxy makes. Where the proxy goes mute, the call ends by its deadline.
 func network(name string, f fault) event {
 	var cause func(error) bool
 	if f.mute {
 		cause = is(context.DeadlineExceeded)
 	}
-	return event{name: name, network: true, cause: cause, run: func(t *testing.T, sc *scene) error { return sc.suffer(t, f) }}
+	run := func(t *testing.T, sc *scene) error { return sc.suffer(t, f) }
+	return event{name: name, network: true, cause: cause, run: run}
 }
 
 func is(target error) func(error) bool {
@@ -56,12 +57,15 @@ const (
 	muteAfter   = "the network goes mute after the server is done"
 )
 
-// events are all of them.
+// events are all that the tests make happen to a call.
 var events = []event{
 	{name: neverSent, cause: is(context.Canceled), run: contextHasEnded},
 	{name: neverSent, kinds: []string{"pool"}, cause: is(context.DeadlineExceeded), run: poolIsEmpty},
 	{name: neverSent, kinds: []string{"pool"}, cause: isDialError, run: serverIsAway},
-	{name: neverSent, kinds: []string{"connection", "transaction"}, cause: is(pgconn.ErrConnClosed), run: connectionIsClosed},
+	{
+		name: neverSent, kinds: []string{"connection", "transaction"}, cause: is(pgconn.ErrConnClosed),
+		run: connectionIsClosed,
+	},
 	{name: neverSent, kinds: transaction, cause: is(pgx.ErrTxClosed), run: transactionIsOver},
 	network(unprepared, fault{prepare: true}),
 	network(unprepared, fault{prepare: true, request: 1, answer: 0.5}),
@@ -89,12 +93,18 @@ var events = []event{
 		name: "a serialization failure, in a caller's transaction", kinds: transaction, cause: state("40001"),
 		run: rolledBack("40001"),
 	},
-	{name: "a trigger of somebody else refuses one of the rows", kinds: autonomous, cause: state("P0001"), run: triggerRefuses},
+	{
+		name: "a trigger of somebody else refuses one of the rows", kinds: autonomous,
+		cause: state("P0001"), run: triggerRefuses,
+	},
 	{
 		name: "a trigger of somebody else refuses one of the rows, in a caller's transaction", kinds: transaction,
 		cause: state("P0001"), run: triggerRefuses,
 	},
-	{name: "a CHECK of somebody else refuses one of the rows", kinds: autonomous, cause: state("23514"), run: checkRefuses},
+	{
+		name: "a CHECK of somebody else refuses one of the rows", kinds: autonomous,
+		cause: state("23514"), run: checkRefuses,
+	},
 	{
 		name: "a CHECK of somebody else refuses one of the rows, in a caller's transaction", kinds: transaction,
 		cause: state("23514"), run: checkRefuses,
@@ -169,7 +179,7 @@ func contextEnds(t *testing.T, sc *scene) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err := sc.blocked(ctx, t, cancel)
-	// The driver has the server cancel the statement.
+	// The driver asks the server to cancel the statement.
 	sc.WaitFor(t, `SELECT NOT EXISTS (SELECT FROM pg_stat_activity
 		WHERE datname = current_database() AND wait_event_type = 'Lock')`)
 	return err
@@ -214,7 +224,9 @@ func rowIsLocked(t *testing.T, sc *scene) error {
 func rowHasChanged(t *testing.T, sc *scene) error {
 	t.Helper()
 	sc.open(t)
-	sc.Exec(t, `UPDATE tasks SET account_id = 2, updated_at = (extract(epoch FROM now()) * 1000)::bigint WHERE argument = 'poison'`)
+	sc.Exec(t, `
+		UPDATE tasks SET account_id = 2, updated_at = (extract(epoch FROM now()) * 1000)::bigint
+		WHERE argument = 'poison'`)
 	sc.tasks = storetest.Stored(t, sc.Admin) // with what the caller has not seen
 	seen := sc.tasks[1]
 	seen.UpdatedAt--
@@ -248,7 +260,7 @@ const refuse = `
 		RETURN coalesce(NEW, OLD);
 	END $$;`
 
-// houseRule is a CHECK that refuses it.
+// houseRule is a CHECK that refuses the second task of a scene.
 const (
 	houseRule     = `ALTER TABLE tasks ADD CONSTRAINT house_rule CHECK (argument <> 'poison') NOT VALID`
 	dropHouseRule = `ALTER TABLE tasks DROP CONSTRAINT house_rule`

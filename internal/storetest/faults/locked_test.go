@@ -42,8 +42,8 @@ func TestUpkeepPassesByALockedRow(t *testing.T) {
 	}
 }
 
-// A heartbeat renews at once what nobody has locked. The lease that it passes by is alive, whatever the other session
-// may be about to do; once that has changed the row, it is lost.
+// A heartbeat renews at once what nobody has locked. A lease that it passes by stays alive while the other session
+// holds its lock. If that session has changed the row, the lease is lost when it commits.
 func TestHeartbeatPassesByALockedRow(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

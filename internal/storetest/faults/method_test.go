@@ -99,7 +99,8 @@ var methods = []method{
 	{
 		name: "Exchange", statement: "ClaimTasks", status: taskstore.Processing, // the last of those that it sends at once
 		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
-			_, err := s.Exchange(ctx, taskstore.Ended{Completed: ts[:1], Failed: failures(ts[1:2]), Released: ts[2:]}, taskstore.Filter{}, 1)
+			ended := taskstore.Ended{Completed: ts[:1], Failed: failures(ts[1:2]), Released: ts[2:]}
+			_, err := s.Exchange(ctx, ended, taskstore.Filter{}, 1)
 			return err
 		},
 	},

@@ -17,14 +17,14 @@ import (
 )
 
 // proxy stands between pgx and the server, and does to one statement what a network may do. It speaks as much of the
-// protocol as tells a request, which ends with Sync, from its answer, which ends with ReadyForQuery. It passes
-// on one and then the other, each as a whole: pgx sends nothing before it has the answer.
+// protocol as it needs to tell where a request ends, with Sync, and where its answer ends, with ReadyForQuery. It
+// passes on one and then the other, each as a whole: pgx sends nothing before it has the answer.
 type proxy struct {
 	listener net.Listener
 	dial     func() (net.Conn, error)
 	serving  sync.WaitGroup
 
-	random func() (f fault, hits bool) // or nil: what each request meets, instead of fault
+	random func() (f fault, hits bool) // if not nil: what happens to each request, instead of fault
 
 	mu    sync.Mutex
 	fault *fault
@@ -34,8 +34,8 @@ type proxy struct {
 // fault is what happens to the next request that runs a statement.
 type fault struct {
 	statement string  // its name in queries/
-	skip      int     // as many such requests pass before
-	prepare   bool    // the request that has it prepared, not the one that runs it
+	skip      int     // so many such requests pass first
+	prepare   bool    // it hits the request that prepares the statement, not the one that runs it
 	request   float64 // the part of the request that reaches the server
 	answer    float64 // the part of the answer that reaches the client
 	mute      bool    // then nothing more happens, until heal; else both connections are closed
@@ -75,7 +75,7 @@ func (p *proxy) through(c *pgxpool.Config) {
 	}
 }
 
-// next has f happen once.
+// next makes f happen once.
 func (p *proxy) next(f fault) *fault {
 	f.hit, f.healed = make(chan struct{}), make(chan struct{})
 	p.mu.Lock()
@@ -84,7 +84,7 @@ func (p *proxy) next(f fault) *fault {
 	return &f
 }
 
-// take returns the fault that a request meets, or nil.
+// take returns the fault that is to happen to a request, or nil.
 func (p *proxy) take(r request) *fault {
 	if p.random != nil {
 		f, hits := p.random()
@@ -147,13 +147,16 @@ func (p *proxy) accept() {
 				return
 			}
 			defer p.keep(server)()
-			c := &conversation{proxy: p, client: client, server: server, said: bufio.NewReader(server), asked: bufio.NewReader(client)}
-			_ = c.run() // an error is one of the two that has gone
+			c := &conversation{
+				proxy: p, client: client, server: server,
+				said: bufio.NewReader(server), asked: bufio.NewReader(client),
+			}
+			_ = c.run() // an error says only that the client or the server has gone
 		})
 	}
 }
 
-// keep notes conn, and returns what closes it.
+// keep notes conn, and returns the function that closes it.
 func (p *proxy) keep(conn net.Conn) func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,7 +169,7 @@ func (p *proxy) keep(conn net.Conn) func() {
 	}
 }
 
-// conversation is one connection of a client, with its own to the server.
+// conversation is one connection of a client, together with the proxy's connection to the server that belongs to it.
 type conversation struct {
 	*proxy
 
@@ -203,7 +206,7 @@ func (c *conversation) run() error {
 	}
 }
 
-// logIn passes on all until the server is ready, or one request to cancel, after which nothing follows.
+// logIn passes on everything until the server is ready. If the client only asks to cancel a statement, nothing follows.
 func (c *conversation) logIn() (goOn bool, err error) {
 	length, err := c.asked.Peek(8)
 	if err != nil {
@@ -241,7 +244,7 @@ func (c *conversation) logIn() (goOn bool, err error) {
 
 var nameOf = regexp.MustCompile(`^-- name: (\w+) :`)
 
-// request reads one.
+// request reads the client's next request.
 func (c *conversation) request() (r request, err error) {
 	for {
 		m, err := message(c.asked)
@@ -289,7 +292,7 @@ func (c *conversation) answer() (all []byte, err error) {
 	}
 }
 
-// suffer has f happen to a request.
+// suffer makes f happen to a request.
 func (c *conversation) suffer(f *fault, r request) error {
 	_, err := c.server.Write(part(r.bytes, f.request))
 	var answer []byte
@@ -305,10 +308,10 @@ func (c *conversation) suffer(f *fault, r request) error {
 	return err
 }
 
-// part returns that part of b, from its beginning.
+// part returns the first part of b: all of it where f is 1, half of it where f is 0.5.
 func part(b []byte, f float64) []byte { return b[:int(float64(len(b))*f)] }
 
-// message reads one: a byte that says what it is, its length, and the rest.
+// message reads one message of the protocol: a byte that says what it is, its length, and the rest.
 func message(r *bufio.Reader) ([]byte, error) {
 	head, err := r.Peek(5)
 	if err != nil {

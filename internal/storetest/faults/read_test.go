@@ -11,42 +11,66 @@ import (
 
 // reads are the methods that write nothing.
 var reads = []method{
-	{name: "Get", statement: "GetTask", call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
-		_, err := s.Get(ctx, ts[0].ID)
-		return err
-	}},
-	{name: "GetByKey", statement: "GetTaskByKey", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
-		_, err := s.GetByKey(ctx, "key")
-		return err
-	}},
-	{name: "List", statement: "ListTasks", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
-		_, err := s.List(ctx, taskstore.Filter{}, taskstore.Page{})
-		return err
-	}},
-	{name: "All", statement: "ListTasks", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
-		for _, err := range s.All(ctx, taskstore.Filter{}) {
-			if err != nil {
-				return err
+	{
+		name: "Get", statement: "GetTask",
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			_, err := s.Get(ctx, ts[0].ID)
+			return err
+		},
+	},
+	{
+		name: "GetByKey", statement: "GetTaskByKey",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.GetByKey(ctx, "key")
+			return err
+		},
+	},
+	{
+		name: "List", statement: "ListTasks",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.List(ctx, taskstore.Filter{}, taskstore.Page{})
+			return err
+		},
+	},
+	{
+		name: "All", statement: "ListTasks",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			for _, err := range s.All(ctx, taskstore.Filter{}) {
+				if err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	}},
-	{name: "Count", statement: "CountTasks", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
-		_, err := s.Count(ctx, taskstore.Filter{})
-		return err
-	}},
-	{name: "CountByStatus", statement: "CountByStatus", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
-		_, err := s.CountByStatus(ctx)
-		return err
-	}},
-	{name: "Failures", statement: "ListFailures", call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
-		_, err := s.Failures(ctx, ts[0].ID)
-		return err
-	}},
-	{name: "Backlog", statement: "GetBacklog", call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
-		_, err := s.Backlog(ctx)
-		return err
-	}},
+			return nil
+		},
+	},
+	{
+		name: "Count", statement: "CountTasks",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.Count(ctx, taskstore.Filter{})
+			return err
+		},
+	},
+	{
+		name: "CountByStatus", statement: "CountByStatus",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.CountByStatus(ctx)
+			return err
+		},
+	},
+	{
+		name: "Failures", statement: "ListFailures",
+		call: func(ctx context.Context, s *taskstore.Store, ts []taskstore.Task) error {
+			_, err := s.Failures(ctx, ts[0].ID)
+			return err
+		},
+	},
+	{
+		name: "Backlog", statement: "GetBacklog",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.Backlog(ctx)
+			return err
+		},
+	},
 }
 
 // A read is never ErrUncertain, whatever happens to it.

@@ -33,15 +33,17 @@ type scene struct {
 	store  *taskstore.Store
 }
 
-// newScene sets one up on a database that other scenes have used.
+// newScene sets up a scene on a database that other scenes have used.
 func newScene(t *testing.T, b *storetest.Bundle, p *proxy, kind string, m method) *scene {
 	t.Helper()
 	sc := &scene{Bundle: b, proxy: p, kind: kind, method: m}
 	b.Exec(t, `DELETE FROM tasks; DELETE FROM task_keys; DELETE FROM task_failures`)
 	b.Exec(t, `
-		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+		INSERT INTO tasks
+			(integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 		SELECT $1, 1, $2, 1, $3, CASE WHEN i = 2 THEN $4 ELSE '' END, $5, $6, $6 FROM generate_series(1, 3) AS i`,
-		sceneBatch.IntegrationID, sceneBatch.ClientID, sceneBatch.TemplateID, poison, int32(m.status), storetest.LongAgo.UnixMilli())
+		sceneBatch.IntegrationID, sceneBatch.ClientID, sceneBatch.TemplateID, poison,
+		int32(m.status), storetest.LongAgo.UnixMilli())
 	b.Exec(t, `
 		INSERT INTO task_failures (task_id, failures, reason, failed_at, retry_at)
 		SELECT id, 1, '', updated_at, updated_at FROM tasks WHERE status = 3`)
@@ -84,7 +86,8 @@ func (sc *scene) call(ctx context.Context) error {
 	return sc.method.call(ctx, sc.store, slices.Clone(sc.tasks))
 }
 
-// suffer calls the method while f happens to its statement, or to the one that f names. Where f is mute, a deadline passes then.
+// suffer calls the method while f happens to its statement, or to the one that f names. Where f is mute, the call's
+// deadline passes as soon as f has happened.
 func (sc *scene) suffer(t *testing.T, f fault) error {
 	t.Helper()
 	sc.open(t)
@@ -146,7 +149,7 @@ func (sc *scene) blocked(ctx context.Context, t *testing.T, then func()) error {
 	}
 }
 
-// lock takes a lock in a session of the test's own, and returns what gives it back.
+// lock takes a lock in a session of the test's own, and returns the function that releases it.
 func (sc *scene) lock(t *testing.T, sql string) (release func()) {
 	t.Helper()
 	tx, err := sc.Admin.Begin(t.Context())
@@ -174,8 +177,8 @@ func (sc *scene) rule(t *testing.T, create, drop string) {
 	})
 }
 
-// hang has each statement that writes to tasks wait for a lock when it runs, and returns what gives that back. A lock of
-// the table would be waited for already when the statement is prepared.
+// hang makes each statement that writes to tasks wait for a lock while it runs, and returns the function that releases
+// the lock. It does not lock the table: a statement would wait for that already when it is prepared.
 func (sc *scene) hang(t *testing.T) (release func()) {
 	t.Helper()
 	sc.rule(t, `
@@ -189,7 +192,7 @@ func (sc *scene) hang(t *testing.T) (release func()) {
 	return sc.lock(t, `SELECT pg_advisory_xact_lock(1)`)
 }
 
-// end commits the caller's transaction, if there is one and it can be.
+// end commits the caller's transaction, if there is one and it can be committed.
 func (sc *scene) end(t *testing.T) error {
 	t.Helper()
 	if sc.tx == nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// Creates that share a statement are told what the table says of Create: each of them, and nothing of what becomes
-// of others.
+// Each of the creates that share a statement is told what the table says of Create. None is told what happens to the
+// others.
 func TestSharedCreates(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

@@ -14,7 +14,7 @@ type cell struct {
 	told, stored string
 }
 
-// table reads it: by event, then by method.
+// table reads the table of docs/how-it-works.md: its cells by event, then by method.
 func table(t *testing.T) map[string]map[string]cell {
 	t.Helper()
 	page, err := os.ReadFile("../../../docs/how-it-works.md")

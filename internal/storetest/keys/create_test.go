@@ -136,7 +136,9 @@ func TestKeysHaveLimits(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	longest := strings.Repeat("é", 256)
-	for name, key := range map[string]string{"the longest": longest, "text like SQL": `'; -- {"a", NULL} \\x00 $1`, "a blank": " "} {
+	for name, key := range map[string]string{
+		"the longest": longest, "text like SQL": `'; -- {"a", NULL} \\x00 $1`, "a blank": " ",
+	} {
 		for way, create := range creates {
 			id, err := create(t.Context(), b.Store, keyed(1, key))
 			if err != nil {
@@ -182,7 +184,8 @@ func TestCreateManyWithKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	ts := []taskstore.NewTask{
-		keyed(1, ""), keyed(2, "b"), keyed(3, "a"), keyed(4, "taken"), keyed(5, "b"), keyed(6, ""), keyed(7, "taken"), keyed(8, "a"),
+		keyed(1, ""), keyed(2, "b"), keyed(3, "a"), keyed(4, "taken"),
+		keyed(5, "b"), keyed(6, ""), keyed(7, "taken"), keyed(8, "a"),
 	}
 	ids, err := b.Store.CreateMany(t.Context(), ts)
 	if err != nil || len(ids) != len(ts) {

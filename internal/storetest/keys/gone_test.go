@@ -96,7 +96,8 @@ func orphan(t *testing.T, b *storetest.Bundle, key string) {
 	b.Exec(t, "DELETE FROM tasks")
 }
 
-// DeleteFinished takes the keys of what it deletes along, and those of tasks that are gone, wherever they stand.
+// DeleteFinished also deletes the keys of the tasks that it deletes, and those of tasks that are gone, wherever in the
+// table they are.
 func TestDeleteFinishedCleansKeys(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)

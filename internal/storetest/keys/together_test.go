@@ -49,8 +49,8 @@ func wait(t *testing.T, done []<-chan error) {
 	}
 }
 
-// Batches that overlap, in opposite order, do not wait for each other in a circle: nobody gets a deadlock, also where the
-// caller commits, who could not be spared it.
+// Batches that overlap, in opposite order, do not wait for each other in a circle. So nobody gets a deadlock, even in a
+// caller's transaction, where the Store could not send the statement again.
 func TestBatchesThatOverlap(t *testing.T) {
 	t.Parallel()
 	const n, rounds = 500, 8
@@ -92,7 +92,7 @@ func TestBatchesThatOverlap(t *testing.T) {
 	wantStored(t, b, n*rounds, n*rounds)
 }
 
-// Who waits for a key whose first creator rolls back creates the task.
+// If the first creator of a key rolls back, a caller that waits for the key creates the task.
 func TestTheFirstCreatorRollsBack(t *testing.T) {
 	t.Parallel()
 	for name, create := range creates {

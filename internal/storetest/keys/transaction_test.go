@@ -48,8 +48,8 @@ func TestKeysInATransaction(t *testing.T) {
 	}
 }
 
-// In a strict transaction a key that somebody took after the snapshot is a conflict, and one that was taken before gives
-// its task: never are there two.
+// In a strict transaction a key that somebody took after the snapshot is a conflict, and one that was taken before
+// gives its task. There are never two tasks.
 func TestKeysInAStrictTransaction(t *testing.T) {
 	t.Parallel()
 	for _, level := range storetest.StrictLevels {

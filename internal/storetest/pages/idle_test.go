@@ -9,13 +9,13 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// A claim that finds nothing, or less than it asks for, costs beside an old snapshot and 100,000 dead entries what it
-// costs on a clean table. Once a second it looks from the bottom, which is left out here and counted.
+// A claim that finds nothing, or less than it asks for, costs as much with an old snapshot and 100,000 dead entries as
+// on a clean table. Once a second a claim looks from the bottom. Those claims are counted, and their cost is left out.
 func TestPagesOfAnIdleClaim(t *testing.T) {
 	t.Parallel()
 	const (
 		dead   = 100_000
-		taller = 2 // so many levels an index grows by them
+		taller = 2 // levels by which the dead entries make an index taller
 	)
 	b := setup(t)
 	b.finished(t, 1_000)

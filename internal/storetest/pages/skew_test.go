@@ -47,7 +47,9 @@ func TestPagesOfAClaimBesideABacklogOfOthers(t *testing.T) {
 				}
 			}
 			ctx := t.Context()
-			check("a rare template", rare, func() ([]taskstore.Task, error) { return store.ClaimBy(ctx, taskstore.ByTemplate(2), 50) })
+			check("a rare template", rare, func() ([]taskstore.Task, error) {
+				return store.ClaimBy(ctx, taskstore.ByTemplate(2), 50)
+			})
 			check("a small integration", each, func() ([]taskstore.Task, error) {
 				return store.ClaimBy(ctx, taskstore.ByIntegration(7), 50)
 			})

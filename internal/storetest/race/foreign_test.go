@@ -69,7 +69,7 @@ func (a *actor) requeue(s *taskstore.Store) {
 	})
 }
 
-// retry puts back a task that failed, if it is still so.
+// retry puts back a task that failed, if it is still failed.
 func (a *actor) retry(s *taskstore.Store) {
 	failed, err := s.List(a.t.Context(), taskstore.ByStatus(taskstore.Failed), taskstore.Page{Limit: 20})
 	if err != nil || len(failed) == 0 {

@@ -46,7 +46,7 @@ func endByID(pool *pgxpool.Pool) endLeases {
 	}
 }
 
-// the batches that the race's tasks belong to
+// The batches that the race's tasks belong to.
 var raceBatches = []taskstore.Batch{
 	{IntegrationID: 1, ClientID: 1, TemplateID: 1},
 	{IntegrationID: 1, ClientID: 1, TemplateID: 2},
@@ -71,7 +71,7 @@ func (w *worker) run() {
 	}
 }
 
-// comeBack goes on with the first n tasks that it left lying. It may hold two leases of one task, because it has
+// comeBack goes on with the first n tasks that it abandoned. It may hold two leases of one task, because it has
 // claimed it again meanwhile. The later lease stays for another time: a call's history has one step a task.
 func (w *worker) comeBack(n int) {
 	var late []taskstore.Task

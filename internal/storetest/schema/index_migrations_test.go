@@ -165,7 +165,7 @@ func TestIndexesOfAnotherSchemaAreLeftAlone(t *testing.T) {
 		upToNewest(t, p)
 		sameSchema(t, name+" is in another schema, too", snapshot(t, b.Admin), migrated)
 
-		if version != 11 { // whose Down does nothing
+		if version != 11 { // its Down does nothing
 			b.Exec(t, `DROP INDEX public.`+name)
 			downTo(t, p, version)
 			_, err := p.DownTo(t.Context(), version-1)
@@ -203,7 +203,7 @@ func TestMigrationsWaitForABuildBySomebodyElse(t *testing.T) {
 			b := storetest.Setup(t)
 			p := plainGoose(t, b)
 			downTo(t, p, c.from)
-			writer := b.Begin(t, pgx.ReadCommitted) // for which the build waits
+			writer := b.Begin(t, pgx.ReadCommitted) // the build waits for it
 			if _, err := writer.Exec(t.Context(), `UPDATE tasks SET argument = ''`); err != nil {
 				t.Fatal(err)
 			}

@@ -127,7 +127,7 @@ func TestMigrationsRepairAForeignTable(t *testing.T) {
 			ALTER created_at DROP NOT NULL, ALTER created_at DROP DEFAULT,
 			ALTER updated_at DROP NOT NULL, ALTER updated_at DROP DEFAULT`)
 	b.Exec(t, `DROP INDEX idx_user_id`)
-	const keep = 17 // whose times were right already
+	const keep = 17 // a row whose times were right already
 	for i, bad := range badTimes(version) {
 		b.Exec(t, `
 			INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument, created_at, updated_at)

@@ -37,10 +37,11 @@ func TestFailWithKeepsTheReason(t *testing.T) {
 		taskstore.Failure{Task: lost, Reason: "lost", RetryIn: time.Hour})
 	storetest.WantConflict(t, err, lost.ID)
 	after := b.Now(t)
-	if f := failures(t, b.Store, ts[0].ID); f.Count != 1 || f.Reason != "timeout" || f.RetryAt != 0 || f.At < before || f.At > after {
+	f := failures(t, b.Store, ts[0].ID)
+	if f.Count != 1 || f.Reason != "timeout" || f.RetryAt != 0 || f.At < before || f.At > after {
 		t.Errorf("first: %+v", f)
 	}
-	f := failures(t, b.Store, ts[1].ID)
+	f = failures(t, b.Store, ts[1].ID)
 	if len(f.Reason) != 10_000 || !utf8.ValidString(f.Reason) || f.RetryAt != f.At+3_600_000 {
 		t.Errorf("second: %d bytes, %+v", len(f.Reason), f.RetryAt)
 	}
@@ -78,7 +79,7 @@ func retryDue(t *testing.T, s *taskstore.Store, f taskstore.Filter) []int64 {
 	}
 }
 
-// A task that is due goes back to pending once, keeps count of its failures, and nothing else does.
+// A task that is due goes back to pending once, and keeps the count of its failures. No other task goes back.
 func TestRetryDue(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
@@ -100,7 +101,8 @@ func TestRetryDue(t *testing.T) {
 	}
 	again := storetest.Claim(t, b.Store, 2)
 	storetest.WantIDs(t, "claimed again", storetest.IDs(again), ts[0].ID, ts[1].ID)
-	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: again[0], Reason: "again", RetryIn: time.Hour}); err != nil {
+	failure := taskstore.Failure{Task: again[0], Reason: "again", RetryIn: time.Hour}
+	if err := b.Store.FailWith(t.Context(), failure); err != nil {
 		t.Fatal(err)
 	}
 	if f := failures(t, b.Store, ts[0].ID); f.Count != 2 || f.Reason != "again" {
@@ -131,12 +133,14 @@ func TestFailuresAreCleaned(t *testing.T) {
 	b.CreateMany(t, 4)
 	ts := storetest.Claim(t, b.Store, 4)
 	for _, task := range ts {
-		if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: task, Reason: "x", RetryIn: time.Millisecond}); err != nil {
+		failure := taskstore.Failure{Task: task, Reason: "x", RetryIn: time.Millisecond}
+		if err := b.Store.FailWith(t.Context(), failure); err != nil {
 			t.Fatal(err)
 		}
 	}
 	known := func() []int64 {
-		return storetest.One[[]int64](t, b.Admin, "SELECT coalesce(array_agg(task_id ORDER BY task_id), '{}') FROM task_failures")
+		return storetest.One[[]int64](t, b.Admin, `
+			SELECT coalesce(array_agg(task_id ORDER BY task_id), '{}') FROM task_failures`)
 	}
 	if n, err := b.Store.Retry(t.Context(), ts[0].ID); n != 1 || err != nil {
 		t.Fatalf("retried %d, %v", n, err)

@@ -137,7 +137,7 @@ func TestRequeuersBesideEachOther(t *testing.T) {
 	var done []<-chan error
 	for i := range got {
 		done = append(done, storetest.Start(func() (err error) {
-			for range 10 { // of which some come too late to find any
+			for range 10 { // some of them come too late to find any
 				more, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, time.Millisecond, 100)
 				if err != nil {
 					return err

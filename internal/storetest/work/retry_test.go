@@ -58,7 +58,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 			}
 			leases := storetest.Claim(t, b.Store, 2)
 			failed := []int64{b.In(t, taskstore.Failed).ID, b.In(t, taskstore.Failed).ID}
-			s := taskstore.New(b.Pool) // which knows of no mark
+			s := taskstore.New(b.Pool) // it has no mark yet
 
 			for _, code := range []string{"40001", "40P01"} {
 				storetest.FailWrites(t, b, code, 1)
