@@ -53,7 +53,7 @@ func handler(pool *pgxpool.Pool) taskwork.Handler {
 			panic("a bug")
 		case 2:
 			select {
-			case <-time.After(1500 * time.Millisecond):
+			case <-time.After(5 * config().SilentFor / 4):
 			case <-ctx.Done():
 				return ctx.Err()
 			}
