@@ -82,12 +82,14 @@ func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
 		from, at, got := queues[i], spans[i], of[t.integration]
 		if apart {
 			got, err = s.claimFrom(ctx, from, at.at, t.quota)
-			if err != nil {
-				return all, err
-			}
 		}
-		got, err = s.endClaim(ctx, from, at, t.quota, got)
+		if err == nil {
+			got, err = s.endClaim(ctx, from, at, t.quota, got)
+		}
 		if all = append(all, got...); err != nil {
+			for _, later := range turns[i+1:] { // what they have is claimed all the same
+				all = append(all, of[later.integration]...)
+			}
 			return all, err
 		}
 		if len(got) < t.quota {
