@@ -181,6 +181,19 @@ WHERE id = ANY (ARRAY(
     FOR NO KEY UPDATE OF old SKIP LOCKED))
 RETURNING id, updated_at;
 
+-- name: ListDue :many
+-- What RetryDueTasks would retry, but for tasks that refused a moment ago: for one that failed. As that, without locks.
+SELECT old.id
+FROM task_failures AS known
+JOIN tasks AS old ON old.id = known.task_id
+WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
+    AND old.id <> ALL (@avoid::bigint[])
+ORDER BY known.retry_at
+LIMIT @max_rows::integer;
+
 -- name: ListHeld :many
 -- Which leases are alive, as far as is committed: for those that HeartbeatTasks passed by. By primary key.
 SELECT tasks.id
@@ -214,6 +227,18 @@ WITH RECURSIVE queue AS (
 )
 SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT @max_rows::integer;
 
+-- name: ListStale :many
+-- What RequeueTasks would requeue, but for tasks that refused a moment ago: for one that failed. idx_status.
+SELECT id, updated_at FROM tasks
+WHERE status = 1
+    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
+    AND id <> ALL (@avoid::bigint[])
+ORDER BY id
+LIMIT @max_rows::integer;
+
 -- name: RequeueTasks :many
 -- Tasks in processing whose worker has been silent, oldest first, and that nobody has locked. idx_status finds the
 -- tasks in processing; those of other owners are few, and read. @ids and @versions are tasks whose version lies ahead
@@ -238,7 +263,8 @@ RETURNING id;
 -- name: RetryDueTasks :many
 -- Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
 -- the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
--- somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
+-- somebody put it back by hand, only loses its time. @among, if not NULL, are the tasks to choose from. Safe: as
+-- ClaimTasks.
 WITH due AS MATERIALIZED (
     SELECT old.id, old.status
     FROM task_failures AS known
@@ -247,6 +273,7 @@ WITH due AS MATERIALIZED (
         AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
         AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
         AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
+        AND (sqlc.narg(among)::bigint[] IS NULL OR old.id = ANY (sqlc.narg(among)))
     ORDER BY known.retry_at
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED

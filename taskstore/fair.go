@@ -30,7 +30,7 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 			}
 			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) { return q.ListPendingIntegrations(ctx, maxRing) })
 			if err != nil {
-				return s.claimedBefore(ctx, err, all)
+				return doneBefore(ctx, s, err, once(all))
 			}
 			s.ring.fill(ids)
 			looked = true
@@ -39,7 +39,7 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 		ts, err := s.claimTurns(ctx, turns)
 		all = append(all, ts...)
 		if err != nil {
-			return s.claimedBefore(ctx, err, all)
+			return doneBefore(ctx, s, err, once(all))
 		}
 	}
 	return once(all), nil

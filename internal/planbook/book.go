@@ -202,13 +202,23 @@ func works(b map[string]entry) {
 		Examples: []example{{"100 tasks", failed, 4500, 4500}},
 	}
 	for suffix, note := range citus {
+		due := args{"max_rows": "100"}
+		if suffix == "" {
+			due["among"] = "NULL"
+		}
 		b["RetryDueTasks"+suffix] = entry{
 			Purpose: "`RetryDue`" + note, Index: []string{"idx_task_failures_retry_at"},
 			Examples: []example{
-				{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100"}), 6000, 6000},
-				{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+				{"100 tasks", with(nobody, batchColumns, due), 6000, 6000},
+				{"100 tasks of an integration", with(ofIntegration, batchColumns, due), 6000, 6000},
 			},
 		}
+	}
+	b["ListDue"] = entry{
+		Purpose: "`RetryDue`, where one of the tasks refuses.", Index: []string{"idx_task_failures_retry_at"},
+		Examples: []example{
+			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100", "avoid": "'{}'"}), 1000, 1000},
+		},
 	}
 	b["NewestID"] = entry{
 		Purpose: "`Claim`, once a second, before it starts at the bottom.", Index: pkey,
@@ -241,6 +251,13 @@ func works(b map[string]entry) {
 			},
 		}
 	}
+	b["ListStale"] = entry{
+		Purpose: "`RequeueStale`, where one of the tasks refuses.", Index: []string{"idx_status"},
+		Examples: []example{{
+			"100 stale tasks",
+			with(nobody, batchColumns, args{"silent_for_ms": "60000", "max_rows": "100", "avoid": "'{}'"}), 220, 220,
+		}},
+	}
 	b["ListAhead"] = entry{
 		Purpose: "`RequeueStale`: versions that lie ahead of the clock.", Index: []string{"idx_status"},
 		Examples: []example{{"none", with(nobody, batchColumns, args{"max_rows": "1000"}), 220, 220}},
@@ -268,6 +285,13 @@ func upkeeps(b map[string]entry) {
 				{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
 			},
 		}
+	}
+	b["ListFinished"] = entry{
+		Purpose: "`DeleteFinished`, where one of the tasks refuses.", Index: pkey,
+		Examples: []example{{
+			"a slice of old tasks",
+			args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 400, 400,
+		}},
 	}
 	b["GetBacklog"] = entry{
 		Purpose: "`Backlog`.", Index: []string{"idx_tasks_pending"},
