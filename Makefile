@@ -9,7 +9,7 @@ MODULES := . bench gormtest examples/tracing
 
 # What a change must pass, in this order.
 GATE := lint verify test-race race faults test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
-	readme release-check bench-databases demo test-matrix docker-test
+	readme audit release-check bench-databases demo test-matrix docker-test
 
 # The parts of the store's suite for which it matters how a Store is connected.
 STORE_SUITE := $(addprefix ./internal/storetest/,behaviour keys work taskwork)
@@ -151,11 +151,20 @@ prove-checks: ## Plant faults in a scratch copy and show that each check turns r
 readme: ## Run the commands of the README
 	$(WITHPG) tools/readme-commands.sh
 
+IMAGE ?= taskmigrate:dev
+.PHONY: image
+image: ## Build the container image of taskmigrate for this machine's architecture, as IMAGE=taskmigrate:dev
+	@mkdir -p bin/image
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/image/linux/$$(go env GOARCH)/ ./cmd/taskmigrate
+	docker build -q -t $(IMAGE) -f Containerfile --build-arg TARGETPLATFORM=linux/$$(go env GOARCH) bin/image
+
+.PHONY: audit
+audit: ## Check what the binaries and packages are built from: licences, and known vulnerabilities if their list is reachable
+	tools/audit.sh
+
 .PHONY: release-check
-release-check: ## Check the release recipe, and build this machine's binary by it
-	$(GORELEASER) check
-	$(GORELEASER) build --snapshot --single-target --clean
-	dist/*/taskmigrate version | grep ' v[0-9]'
+release-check: ## Check the release recipe: build this machine's binary by it, and once more from another place, byte for byte
+	GORELEASER="$(GORELEASER)" tools/release-check.sh
 
 .PHONY: release
 release: ## Publish the tag of the current commit (needs GITHUB_TOKEN)
