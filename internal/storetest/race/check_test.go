@@ -57,7 +57,7 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 			problem = "was claimed by no claim"
 		case c == nil:
 		case change.isClaim() && !told[version{change.task, change.newVersion}]:
-			if !c.broken && !c.fewer {
+			if !c.broken && !c.partial {
 				problem = "was claimed for nobody"
 			}
 			h.add(clients[change.call], step{kind: stepClaim, got: change.newVersion, outcome: tookPlace}, c.called, never)

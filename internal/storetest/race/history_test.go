@@ -74,7 +74,7 @@ type call struct {
 	number           int64
 	called, returned int64 // nanoseconds
 	broken           bool  // by its connection's end: it may have taken place
-	fewer            bool  // a claim that returned fewer tasks than it asked for
+	partial          bool  // a claim that may have claimed tasks by a statement without answer
 	silentFor        time.Duration
 	retryIn          map[int64]time.Duration // of tasks that it was to fail with a reason
 	steps            map[int64][]step        // by task

@@ -21,8 +21,8 @@ type runner struct {
 	call *call // all that the Run does
 
 	mu     sync.Mutex
-	held   map[int64]*runLease // by task
-	leases map[version]*runLease
+	held   map[int64]*runLease   // those that are not ended, by task
+	leases map[version]*runLease // all, by the version of the claim
 }
 
 // runLease is what was told of a lease, with the times in the histories.
@@ -69,7 +69,8 @@ func (w *runner) observe(e taskwork.Event) {
 		l := &runLease{started: w.now()}
 		w.held[e.Task.ID], w.leases[version{e.Task.ID, e.Task.UpdatedAt}] = l, l
 	case taskwork.Completed, taskwork.Failed, taskwork.Released, taskwork.Lost:
-		if l := w.held[e.Task.ID]; l != nil { // else it was released at once
+		if l := w.held[e.Task.ID]; l != nil { // else it was claimed while the Run stopped, and released without a start
+			delete(w.held, e.Task.ID)
 			l.kind, l.unsure, l.ended = e.Kind, e.Unsure, w.now()
 			w.race.mu.Lock()
 			defer w.race.mu.Unlock()

@@ -110,12 +110,14 @@ func (w *worker) comeBack(n int) {
 func (w *worker) claim() (tasks []taskstore.Task) {
 	n := 1 + w.rng.IntN(w.most)
 	_, _ = w.do(stepClaim, func(ctx context.Context, c *call) (err error) {
-		if w.oneIn(4) {
+		fair := w.oneIn(4)
+		if fair {
 			tasks, err = w.store.ClaimFair(ctx, n)
 		} else {
 			tasks, err = w.store.ClaimBy(ctx, w.anyQueue(), n)
 		}
 		w.claimed(c, tasks, n)
+		c.partial = c.partial || fair // which goes on to other integrations
 		return err
 	})
 	return tasks
@@ -134,7 +136,7 @@ func (w *worker) claimed(c *call, tasks []taskstore.Task, n int) {
 		seen[task.ID] = true
 		c.add(task.ID, step{kind: stepClaim, got: task.UpdatedAt, outcome: tookPlace})
 	}
-	c.fewer = len(tasks) < n
+	c.partial = len(tasks) < n
 }
 
 // work keeps tasks alive for a while and ends their leases in parts. The last of them it may exchange for other tasks.
