@@ -82,9 +82,9 @@ type call struct {
 
 // Kinds of calls whose steps are of other kinds.
 const (
-	callExchange stepKind = "exchange"  // ends, and then claims
-	callRetryDue stepKind = "retry due" // retries
-	callRun      stepKind = "run"       // all that a taskwork.Run does
+	callExchange = "exchange"  // ends, and then claims
+	callRetryDue = "retry due" // retries
+	callRun      = "run"       // all that a taskwork.Run does
 )
 
 func (c *call) add(task int64, s step) { c.steps[task] = append(c.steps[task], s) }

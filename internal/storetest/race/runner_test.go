@@ -76,6 +76,7 @@ func (w *runner) observe(e taskwork.Event) {
 			defer w.race.mu.Unlock()
 			w.counts[counted{stepKind("run: " + e.Kind), tookPlace}]++
 		}
+	default: // not about a lease
 	}
 }
 

@@ -67,7 +67,7 @@ func newClock(t *testing.T) *clock {
 	}
 	dir, err := os.MkdirTemp("", "clock") // t.TempDir would be closed to the server's user
 	if err == nil {
-		err = os.Chmod(dir, 0o755) //nolint:gosec // it is to be read by another user
+		err = os.Chmod(dir, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func (c *clock) options() []pgserver.Option {
 func (c *clock) set(t *testing.T, ahead int) {
 	t.Helper()
 	next := c.file + ".next"
-	err := os.WriteFile(next, fmt.Appendf(nil, "%+d\n", ahead), 0o644) //nolint:gosec // as above
+	err := os.WriteFile(next, fmt.Appendf(nil, "%+d\n", ahead), 0o644)
 	if err == nil {
 		err = os.Rename(next, c.file) // nobody reads half of it
 	}
