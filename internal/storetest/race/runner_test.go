@@ -144,13 +144,14 @@ func (w *runner) histories(changes []audited, tasks map[int64]timeline) (problem
 		l := of[old]
 		switch {
 		case c.isClaim():
-			s := step{kind: stepClaim, got: c.newVersion, outcome: tookPlace}
+			returned := int64(never)
 			if l = w.leases[now]; l != nil {
-				of[now], at[l] = l, now
-				add(c.task, s, w.call.called, l.started)
-			} else { // by a call whose answer was lost
-				add(c.task, s, w.call.called, never)
+				returned = l.started
+			} else { // the answer was lost, or it was released without a start
+				l = &runLease{started: w.call.called}
 			}
+			of[now], at[l] = l, now
+			add(c.task, step{kind: stepClaim, got: c.newVersion, outcome: tookPlace}, w.call.called, returned)
 		case l != nil && c.newStatus == taskstore.Processing:
 			of[now], at[l] = l, now
 			s := step{kind: stepHeartbeat, version: old.at, got: now.at, outcome: tookPlace}
