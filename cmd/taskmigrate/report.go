@@ -6,9 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/tasklane/tasks/internal/cli"
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
@@ -49,7 +49,7 @@ func (r *report) migrated(list []migrate.Migration) {
 	if slices.ContainsFunc(ran, isPending) {
 		slices.Reverse(ran) // rolled back, the newest first
 	}
-	r.before = table(func(w io.Writer) {
+	r.before = cli.Table(func(w io.Writer) {
 		for _, m := range ran {
 			done := "applied"
 			if isPending(m) {
@@ -58,14 +58,6 @@ func (r *report) migrated(list []migrate.Migration) {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", done, m.Name, time.Duration(*m.DurationMS)*time.Millisecond)
 		}
 	})
-}
-
-func table(rows func(io.Writer)) string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	rows(w)
-	_ = w.Flush()
-	return text.String()
 }
 
 func (r *report) writeJSON(out io.Writer) {
