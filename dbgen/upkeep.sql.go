@@ -18,7 +18,7 @@ WITH known AS MATERIALIZED (
     SELECT id FROM tasks WHERE id = ANY (ARRAY(SELECT known.task_id FROM known)) AND status + 0 = 3
 )
 SELECT
-    left(split_part(known.reason, E'\n', 1), 200)::text AS first_line,
+    left(split_part(known.reason, chr(10), 1), 200)::text AS first_line,
     count(*) AS tasks,
     max(known.failed_at)::bigint AS last_at
 FROM known JOIN failed ON failed.id = known.task_id
@@ -33,8 +33,8 @@ type CountFailureReasonsRow struct {
 	LastAt    int64  `json:"last_at"`
 }
 
-// Why tasks have failed that are still failed, by the first line of the last reason: of the newest @max_rows tasks of which
-// a failure is known, however many there are. The primary key of task_failures from its end, then the tasks by theirs.
+// Why tasks have failed that are still failed, by the first line of the last reason: of the newest @max_rows tasks of
+// which a failure is known. The primary key of task_failures from its end, then the tasks by theirs.
 func (q *Queries) CountFailureReasons(ctx context.Context, maxRows int32) ([]CountFailureReasonsRow, error) {
 	rows, err := q.db.Query(ctx, countFailureReasons, maxRows)
 	if err != nil {

@@ -32,9 +32,11 @@ type Shares struct {
 
 // Share is what all, one integration or one template has of the backlog.
 type Share struct {
-	ID                          int64 // of the integration or the template
-	Pending, Processing, Failed int64
-	Silent                      int64 // of those in processing
+	ID         int64 `json:"id"` // of the integration or the template
+	Pending    int64 `json:"pending"`
+	Processing int64 `json:"processing"`
+	Silent     int64 `json:"silent"` // of those in processing
+	Failed     int64 `json:"failed"`
 }
 
 // MaxShares is how many tasks of each status [Store.BacklogShares] counts. If All has as many, there may be more.
@@ -50,9 +52,9 @@ func (s *Store) BacklogShares(ctx context.Context, silentFor time.Duration) (Sha
 	if err != nil {
 		return Shares{}, fail(err, "count the backlog by integration and template")
 	}
-	var all Shares
+	all := Shares{Integrations: []Share{}, Templates: []Share{}}
 	for _, r := range rows {
-		share := Share{ID: r.ID, Pending: r.Pending, Processing: r.Processing, Failed: r.Failed, Silent: r.Silent}
+		share := Share{r.ID, r.Pending, r.Processing, r.Silent, r.Failed}
 		switch r.Others { // the columns that do not count, as bits: see the query
 		case 3:
 			all.All = share
@@ -67,9 +69,9 @@ func (s *Store) BacklogShares(ctx context.Context, silentFor time.Duration) (Sha
 
 // Reason is why tasks have failed.
 type Reason struct {
-	FirstLine string // of the reason, at most 200 characters
-	Tasks     int64
-	LastAt    Millis // the latest of these failures
+	FirstLine string `json:"first_line"` // of the reason, at most 200 characters
+	Tasks     int64  `json:"tasks"`
+	LastAt    Millis `json:"last_at"` // the latest of these failures
 }
 
 // MaxReasons is how many failures [Store.FailureReasons] looks at.
@@ -86,7 +88,7 @@ func (s *Store) FailureReasons(ctx context.Context) ([]Reason, error) {
 	}
 	reasons := make([]Reason, len(rows))
 	for i, r := range rows {
-		reasons[i] = Reason{FirstLine: r.FirstLine, Tasks: r.Tasks, LastAt: Millis(r.LastAt)}
+		reasons[i] = Reason{r.FirstLine, r.Tasks, Millis(r.LastAt)}
 	}
 	return reasons, nil
 }

@@ -62,8 +62,8 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: `tasks shows the backlog of the tasks table, lists tasks, and puts them back to pending.
 
 It needs the rights of tasks_service in schema/roles.sql; stats, list, get and each dry run only read, as tasks_read.
-What would change more than one task is a dry run until --yes is given. No command changes a task that somebody else
-has changed since it was read.
+What would change more than one task is a dry run until --yes is given. A task whose status others have changed
+meanwhile is left as it is.
 
 The flags below have an environment variable, shown in brackets; a flag that is given overrides its variable.
 

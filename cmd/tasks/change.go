@@ -40,7 +40,7 @@ const shown = 10
 func (a *app) dryRun(verb string, selected int64, limit int, first []taskstore.Task) {
 	a.report.Change = &change{DryRun: true, Selected: selected}
 	a.report.Tasks = asPrinted(first[:min(len(first), shown)])
-	a.report.text = fmt.Sprintf("would %s %d tasks", verb, selected)
+	a.report.text = fmt.Sprintf("would %s %s", verb, counted(selected))
 	if selected == int64(limit) {
 		a.report.text += " (--limit: there may be more)"
 	}
@@ -53,11 +53,18 @@ func (a *app) dryRun(verb string, selected int64, limit int, first []taskstore.T
 // changed reports what was done.
 func (a *app) changed(done string, c *change) {
 	a.report.Change = c
-	a.report.text = fmt.Sprintf("%s %d tasks\n", done, c.Changed)
+	a.report.text = fmt.Sprintf("%s %s\n", done, counted(c.Changed))
 	if left := c.Selected - c.Changed; left > 0 {
-		a.report.text = fmt.Sprintf("%s %d of %d tasks: others have changed the rest meanwhile\n",
-			done, c.Changed, c.Selected)
+		a.report.text = fmt.Sprintf("%s %d of %s: others have changed the rest meanwhile\n",
+			done, c.Changed, counted(c.Selected))
 	}
+}
+
+func counted(n int64) string {
+	if n == 1 {
+		return "1 task"
+	}
+	return fmt.Sprintf("%d tasks", n)
 }
 
 // move is a command that puts tasks of one status back to pending.

@@ -32,7 +32,8 @@ func filterFlags(cmd *cobra.Command, n int) {
 	for _, c := range columns[:n] {
 		cmd.Flags().Int64(c.flag, 0, "only tasks of this "+c.flag)
 	}
-	cmd.Flags().Int64Slice("batch", nil, "only tasks of this batch: integration,client,template")
+	cmd.Flags().Int64Slice("batch", nil, "only tasks of this batch: `integration,client,template`")
+	cmd.Flags().Lookup("batch").DefValue = ""
 }
 
 // filterOf returns what the flags of filterFlags select, and whether any was given.

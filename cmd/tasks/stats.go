@@ -15,31 +15,17 @@ import (
 
 // stats says what there is to do, for whom, and what went wrong.
 type stats struct {
-	At            taskstore.Millis `json:"at"` // by this machine's clock
-	Pending       int64            `json:"pending"`
-	Processing    int64            `json:"processing"`
-	Failed        int64            `json:"failed"`
-	OldestPending taskstore.Millis `json:"oldest_pending"` // when it was created; 0: none is pending
-	Silent        int64            `json:"silent"`
-	SilentForMS   int64            `json:"silent_for_ms"`
-	Partial       bool             `json:"partial"` // Silent and the owners leave some tasks out
-	Integrations  []share          `json:"integrations"`
-	Templates     []share          `json:"templates"`
-	Reasons       []reason         `json:"reasons"`
-}
-
-type share struct {
-	ID         int64 `json:"id"`
-	Pending    int64 `json:"pending"`
-	Processing int64 `json:"processing"`
-	Failed     int64 `json:"failed"`
-	Silent     int64 `json:"silent"`
-}
-
-type reason struct {
-	FirstLine string           `json:"first_line"`
-	Tasks     int64            `json:"tasks"`
-	LastAt    taskstore.Millis `json:"last_at"`
+	At            taskstore.Millis   `json:"at"` // by this machine's clock
+	Pending       int64              `json:"pending"`
+	Processing    int64              `json:"processing"`
+	Failed        int64              `json:"failed"`
+	OldestPending taskstore.Millis   `json:"oldest_pending"` // when it was created; 0: none is pending
+	Silent        int64              `json:"silent"`
+	SilentForMS   int64              `json:"silent_for_ms"`
+	Partial       bool               `json:"partial"` // Silent and the owners leave some tasks out
+	Integrations  []taskstore.Share  `json:"integrations"`
+	Templates     []taskstore.Share  `json:"templates"`
+	Reasons       []taskstore.Reason `json:"reasons"`
 }
 
 func (a *app) statsCommand() *cobra.Command {
@@ -92,25 +78,14 @@ func readStats(ctx context.Context, s *taskstore.Store, silentFor time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	st := &stats{
+	return &stats{
 		At:      taskstore.MillisOf(time.Now()),
 		Pending: backlog.Pending, Processing: backlog.Processing, Failed: backlog.Failed,
 		OldestPending: backlog.OldestPending,
 		Silent:        shares.All.Silent, SilentForMS: silentFor.Milliseconds(),
 		Partial:      max(shares.All.Pending, shares.All.Processing, shares.All.Failed) == taskstore.MaxShares,
-		Integrations: convert(shares.Integrations, func(s taskstore.Share) share { return share(s) }),
-		Templates:    convert(shares.Templates, func(s taskstore.Share) share { return share(s) }),
-		Reasons:      convert(reasons, func(r taskstore.Reason) reason { return reason(r) }),
-	}
-	return st, nil
-}
-
-func convert[A, B any](list []A, f func(A) B) []B {
-	out := make([]B, len(list)) // never null in JSON
-	for i, v := range list {
-		out[i] = f(v)
-	}
-	return out
+		Integrations: shares.Integrations, Templates: shares.Templates, Reasons: reasons,
+	}, nil
 }
 
 // text shows at most top lines of each table.
@@ -139,7 +114,7 @@ func (st *stats) text(top int) string {
 	})
 }
 
-func sharesTable(of string, shares []share, top int) string {
+func sharesTable(of string, shares []taskstore.Share, top int) string {
 	if len(shares) == 0 {
 		return ""
 	}

@@ -27,32 +27,33 @@ func (a *app) watch(
 		defer leave()
 		show = a.drawStats
 	}
-	var err error
+	var failed *failure
 	for {
-		show(st, interval, err)
+		show(st, interval, failed)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(interval):
 		}
-		var now *stats
-		if now, err = look(ctx); err == nil {
-			st = now
-		} else {
-			err = asFailure(ctx, err)
-		}
-		if ctx.Err() != nil {
+		now, err := look(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case err != nil:
+			failed = asFailure(ctx, err)
+		default:
+			st, failed = now, nil
 		}
 	}
 }
 
 // printStats prints a line, in JSON a report.
-func (a *app) printStats(st *stats, _ time.Duration, err error) {
-	r := report{Command: a.report.Command, Stats: st, text: st.line()}
-	if err != nil {
-		r = report{Command: a.report.Command}
-		r.fail(err.(*failure))
+func (a *app) printStats(st *stats, _ time.Duration, failed *failure) {
+	r := report{Command: a.report.Command}
+	if failed != nil {
+		r.fail(failed)
+	} else {
+		r.Stats, r.text = st, st.line()
 	}
 	r.write(a.stdout, a.stderr, a.output == "json")
 }
@@ -91,15 +92,15 @@ func readKeys(in *os.File, quit func()) {
 }
 
 // drawStats draws the screen.
-func (a *app) drawStats(st *stats, interval time.Duration, err error) {
-	_, height, sizeErr := term.GetSize(int(a.stdout.Fd()))
-	if sizeErr != nil || height < 2 {
+func (a *app) drawStats(st *stats, interval time.Duration, failed *failure) {
+	_, height, err := term.GetSize(int(a.stdout.Fd()))
+	if err != nil || height < 2 {
 		height = 24
 	}
 	const around = 13 // lines that are there however long the tables are
 	text := fmt.Sprintf("every %s, q quits\n", interval)
-	if err != nil {
-		text = fmt.Sprintf("no answer, tried again every %s, q quits: %s\n", interval, err)
+	if failed != nil {
+		text = fmt.Sprintf("no answer, tried again every %s, q quits: %s\n", interval, failed)
 	}
 	text += st.text(max(1, (height-around)/3))
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
