@@ -22,7 +22,8 @@ func TestStats(t *testing.T) {
 	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: ts[0], Reason: "\x1b[2Jtimeout\nsecret"}); err != nil {
 		t.Fatal(err)
 	}
-	b.Row(t, taskstore.Processing, 1000, 1000) // integration 11, silent
+	silent := b.Now(t) - 2*3_600_000
+	b.Row(t, taskstore.Processing, silent, silent) // integration 11
 	oldest := storetest.StoredTask(t, b.Pool, 3)
 	got := mustJSON(t, exitDone, readOnly(t, b.URL), "stats --silent-for 1h").Stats
 	want := stats{

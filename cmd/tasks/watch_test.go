@@ -24,7 +24,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	b := storetest.Setup(t)
 	b.CreateMany(t, 3)
 	term := openTerminal(t, b.URL, "echo before; "+binary+" stats --watch --interval 100ms; echo exit $?; cat")
-	term.waitFor("pending     3", "every 100ms, q quits", "31           1        0           0       0")
+	term.waitFor("pending     3", "every 100ms, q quits", "21           1        0           0       0")
 
 	if _, err := b.Store.Claim(t.Context(), 2); err != nil {
 		t.Fatal(err)
