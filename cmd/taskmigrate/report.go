@@ -61,7 +61,7 @@ func (r *report) migrated(list []migrate.Migration) {
 }
 
 func (r *report) writeJSON(out io.Writer) {
-	r.OK, r.Version = r.ExitCode == exitDone, binaryVersion()
+	r.OK, r.Version = r.ExitCode == exitDone, cli.Version()
 	if r.Migrations == nil {
 		r.Migrations = []migrate.Migration{}
 	}

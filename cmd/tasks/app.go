@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -178,7 +179,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the binary's version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.report.Command = cmd.Name()
-			a.report.text = "tasks " + cli.Version() + "\n"
+			a.report.text = fmt.Sprintf("tasks %s (%s)\n", cli.Version(), cli.Origin())
 			return nil
 		},
 	}
