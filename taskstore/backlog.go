@@ -43,8 +43,8 @@ type Share struct {
 const MaxShares = 100_000
 
 // BacklogShares counts what is not completed by integration and by template: of each status up to [MaxShares] tasks,
-// so that its cost is bounded. A task in processing is silent if its version is at least silentFor old by the database's
-// clock: see [Store.RequeueStale].
+// so that its cost is bounded. A task in processing is silent if its version is at least silentFor old by the
+// database's clock: see [Store.RequeueStale].
 func (s *Store) BacklogShares(ctx context.Context, silentFor time.Duration) (Shares, error) {
 	rows, err := read(ctx, s, func(q *dbgen.Queries) ([]dbgen.ShareBacklogRow, error) {
 		return q.ShareBacklog(ctx, wholeMillis(silentFor), MaxShares)
@@ -77,8 +77,8 @@ type Reason struct {
 // MaxReasons is how many failures [Store.FailureReasons] looks at.
 const MaxReasons = 10_000
 
-// FailureReasons says why tasks have failed that are failed now, the most frequent reason first, at most 100. It looks at
-// what [Store.FailWith] has recorded of the newest [MaxReasons] tasks that have ever failed and were not cleaned up.
+// FailureReasons says why tasks have failed that are failed now, the most frequent reason first, at most 100. It looks
+// at what [Store.FailWith] has recorded of the newest [MaxReasons] tasks that have ever failed and were not cleaned up.
 func (s *Store) FailureReasons(ctx context.Context) ([]Reason, error) {
 	rows, err := read(ctx, s, func(q *dbgen.Queries) ([]dbgen.CountFailureReasonsRow, error) {
 		return q.CountFailureReasons(ctx, MaxReasons)

@@ -156,7 +156,7 @@ func (a *app) config() (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MinConns, config.MaxConns = 0, 1
+	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, 1
 	settings := config.ConnConfig.RuntimeParams
 	settings["application_name"] = "tasks"
 	limit := func(name string, d time.Duration) {

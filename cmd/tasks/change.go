@@ -161,11 +161,14 @@ func (a *app) moveNamed(ctx context.Context, s *taskstore.Store, m move, ids []i
 		return nil
 	}
 	n, err := m.apply(ctx, s, tasks)
-	a.changed(m.done, &change{Selected: selected, Changed: n})
-	if err == nil && n < selected {
-		err = errors.New("a task was changed by somebody else meanwhile, and was left as it is")
+	if err != nil {
+		return err
 	}
-	return err
+	a.changed(m.done, &change{Selected: selected, Changed: n})
+	if n < selected {
+		return errors.New("a task was changed by somebody else meanwhile, and was left as it is")
+	}
+	return nil
 }
 
 func (a *app) moveSelected(
@@ -204,10 +207,11 @@ func (a *app) requeueCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "requeue",
 		Short: "Put tasks whose worker is silent back to pending",
-		Long: `requeue puts tasks in processing back to pending whose worker has been silent for a time. Workers that call
-taskwork.Run do so themselves; requeue is for those that do not. --silent-for should be several times the interval of the
-workers' heartbeats.`,
-		Example: "  tasks requeue --silent-for 10m         # how many, and which\n  tasks requeue --silent-for 10m --yes",
+		Long: `requeue puts tasks in processing back to pending whose worker has been silent for a time. Workers that
+call taskwork.Run do so themselves; requeue is for those that do not. --silent-for should be several times the interval
+of the workers' heartbeats.`,
+		Example: `  tasks requeue --silent-for 10m         # how many, and which
+  tasks requeue --silent-for 10m --yes`,
 		RunE: a.action(func(ctx context.Context, s *taskstore.Store, flags *pflag.FlagSet, _ []string) error {
 			f, _, err := filterOf(flags)
 			if err != nil {
@@ -221,8 +225,10 @@ workers' heartbeats.`,
 				return err
 			}
 			ids, err := s.RequeueStale(ctx, f, silentFor, c.limit)
-			n := int64(len(ids))
-			a.changed("requeued", &change{Selected: n, Changed: n})
+			if err == nil {
+				n := int64(len(ids))
+				a.changed("requeued", &change{Selected: n, Changed: n})
+			}
 			return err
 		}),
 	}
@@ -242,9 +248,9 @@ func (a *app) deleteFinishedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete-finished --ended-before TIME",
 		Short: "Delete completed and failed tasks that ended before a time",
-		Long: `delete-finished deletes completed and failed tasks whose last change is before a time, oldest first, of all owners,
-with their keys and failures. It goes through the table from its beginning, 1,000 rows a transaction, the dry run too,
-until it has found --limit tasks.`,
+		Long: `delete-finished deletes completed and failed tasks whose last change is before a time, oldest first, of
+all owners, with their keys and failures. It goes through the table from its beginning, 1,000 rows a transaction, the dry
+run too, until it has found --limit tasks.`,
 		Example: `  tasks delete-finished --ended-before 2026-01-01
   tasks delete-finished --ended-before "$(date -u -d '90 days ago' +%F)" --limit 1000000 --yes`,
 		RunE: a.action(func(ctx context.Context, s *taskstore.Store, _ *pflag.FlagSet, _ []string) error {

@@ -23,7 +23,7 @@ func TestChangesAreDryRunsUntilYes(t *testing.T) {
 	}{
 		{"retry --integration 1", taskstore.Failed, "pending"},
 		{"retry --all", taskstore.Failed, "pending"},
-		{"retry 101 103 102", taskstore.Failed, "pending"},
+		{"retry 101 103 102 103", taskstore.Failed, "pending"},
 		{"release --batch 1,1,1", taskstore.Processing, "pending"},
 		{"release 101 102 103", taskstore.Processing, "pending"},
 		{"requeue --silent-for 1h", taskstore.Processing, "pending"},
@@ -99,7 +99,8 @@ func TestOneTaskIsChangedAtOnce(t *testing.T) {
 	}
 	failed := b.In(t, taskstore.Failed)
 	got := must(t, exitFailed, b.URL, fmt.Sprintf("retry %d 999 --yes", failed.ID))
-	if got.stderr != "tasks: no task has id 999: nothing was changed\n" || storetest.StoredTask(t, b.Pool, failed.ID) != failed {
+	if got.stderr != "tasks: no task has id 999: nothing was changed\n" ||
+		storetest.StoredTask(t, b.Pool, failed.ID) != failed {
 		t.Errorf("says %q", got.stderr)
 	}
 }
@@ -109,7 +110,8 @@ func TestChangesGoThroughAllPages(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	b.History(t, 2500, taskstore.Failed, storetest.LongAgo)
-	if dry := mustJSON(t, exitDone, b.URL, "retry --all --limit 2100"); dry.Change.Selected != 2100 || len(dry.Tasks) != shown {
+	dry := mustJSON(t, exitDone, b.URL, "retry --all --limit 2100")
+	if dry.Change.Selected != 2100 || len(dry.Tasks) != shown {
 		t.Errorf("a dry run: %+v with %d tasks", dry.Change, len(dry.Tasks))
 	}
 	if got := must(t, exitDone, b.URL, "retry --all --limit 2100 --yes").stdout; got != "retried 2100 tasks\n" {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"iter"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -75,7 +76,7 @@ func statusOf(name string) (taskstore.Status, error) {
 	return 0, cli.Usage("--status is one of %v", statuses())
 }
 
-// idsOf reads arguments. Its error does not repeat one, which may be a database URL in the wrong place.
+// idsOf reads arguments, each id once. Its error does not repeat one, which may be a database URL in the wrong place.
 func idsOf(args []string) ([]int64, error) {
 	ids := make([]int64, len(args))
 	for i, arg := range args {
@@ -85,7 +86,8 @@ func idsOf(args []string) ([]int64, error) {
 		}
 		ids[i] = id
 	}
-	return ids, nil
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // checkLimit refuses a limit with which nothing would be done.

@@ -71,7 +71,8 @@ func TestGetShowsArgumentAndFailure(t *testing.T) {
 	b := storetest.Setup(t)
 	b.CreateMany(t, 2)
 	failed := storetest.Claim(t, b.Store, 1)[0]
-	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: failed, Reason: "timeout\nline 2", RetryIn: 1}); err != nil {
+	err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: failed, Reason: "timeout\nline 2", RetryIn: 1})
+	if err != nil {
 		t.Fatal(err)
 	}
 	got := mustJSON(t, exitFailed, readOnly(t, b.URL), "get 1 7 2 9")
@@ -86,7 +87,9 @@ func TestGetShowsArgumentAndFailure(t *testing.T) {
 		t.Errorf("second: %+v", got.Tasks[1])
 	}
 	text := must(t, exitDone, b.URL, "get 1").stdout
-	for _, want := range []string{"status       failed\n", "reason       timeout line 2\n", "argument     {\"n\": 0}\n", "retry at "} {
+	for _, want := range []string{
+		"status       failed\n", "reason       timeout line 2\n", "argument     {\"n\": 0}\n", "retry at ",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -34,8 +34,8 @@ func (a *app) statsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stats",
 		Short: "Show the backlog by status, integration and template, and why tasks failed; only reads",
-		Long: fmt.Sprintf(`stats shows the backlog by status, integration and template, the oldest pending task, tasks in processing
-whose worker is silent, and the reasons of failed tasks.
+		Long: fmt.Sprintf(`stats shows the backlog by status, integration and template, the oldest pending task, tasks in
+processing whose worker is silent, and the reasons of failed tasks.
 
 Completed tasks cost nothing. The parts by integration and template count at most %d tasks of each status, the
 reasons are those of the newest %d tasks that have failed.
@@ -96,7 +96,7 @@ func (st *stats) text(top int) string {
 	}
 	silent := fmt.Sprintf("%d silent for %s", st.Silent, time.Duration(st.SilentForMS)*time.Millisecond)
 	text := fmt.Sprintf("%s\n\n", at(st.At)) + cli.Table(func(w io.Writer) {
-		fmt.Fprintf(w, "pending\t%d\t%s\nprocessing\t%d\t%s\nfailed\t%d\t\n",
+		fmt.Fprintf(w, "pending\t%d\t%s\nprocessing\t%d\t%s\nfailed\t%d\n",
 			st.Pending, oldest, st.Processing, silent, st.Failed)
 	})
 	if st.Partial {
@@ -124,7 +124,7 @@ func sharesTable(of string, shares []taskstore.Share, top int) string {
 			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\n", s.ID, s.Pending, s.Processing, s.Silent, s.Failed)
 		}
 		if left := len(shares) - top; left > 0 {
-			fmt.Fprintf(w, "%d more\t\t\t\t\n", left)
+			fmt.Fprintf(w, "%d more\n", left)
 		}
 	})
 }

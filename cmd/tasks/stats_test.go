@@ -40,7 +40,10 @@ func TestStats(t *testing.T) {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
 	text := must(t, exitDone, b.URL, "stats").stdout
-	for _, line := range []string{"processing  2  1 silent for 1m0s", "11           0        2           1       0", "\ufffd[2Jtimeout\n"} {
+	for _, line := range []string{
+		"processing  2  1 silent for 1m0s\n", "failed      1\n", "11           0        2           1       0\n",
+		"\ufffd[2Jtimeout\n",
+	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no %q in\n%s", line, text)
 		}

@@ -81,7 +81,8 @@ func TestFailureReasonsAreOfTasksThatAreFailed(t *testing.T) {
 	b := storetest.Setup(t)
 	b.CreateMany(t, 6)
 	ts := storetest.Claim(t, b.Store, 6)
-	reasons := []string{"timeout\nin line 7", "timeout\nin line 8", "no such account", "timeout", strings.Repeat("ä", 300)}
+	long := strings.Repeat("ä", 300)
+	reasons := []string{"timeout\nin line 7", "timeout\nin line 8", "no such account", "timeout", long}
 	for i, reason := range reasons {
 		if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: ts[i], Reason: reason}); err != nil {
 			t.Fatal(err)
