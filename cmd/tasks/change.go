@@ -249,8 +249,8 @@ func (a *app) deleteFinishedCommand() *cobra.Command {
 		Use:   "delete-finished --ended-before TIME",
 		Short: "Delete completed and failed tasks that ended before a time",
 		Long: `delete-finished deletes completed and failed tasks whose last change is before a time, oldest first, of
-all owners, with their keys and failures. It goes through the table from its beginning, 1,000 rows a transaction, the dry
-run too, until it has found --limit tasks.`,
+all owners, with their keys and failures. It goes through the table from its beginning, 1,000 rows a transaction, the
+dry run too, until it has found --limit tasks.`,
 		Example: `  tasks delete-finished --ended-before 2026-01-01
   tasks delete-finished --ended-before "$(date -u -d '90 days ago' +%F)" --limit 1000000 --yes`,
 		RunE: a.action(func(ctx context.Context, s *taskstore.Store, _ *pflag.FlagSet, _ []string) error {
