@@ -30,7 +30,7 @@ FROM (
     SELECT 5, 'BYPASSRLS, to see all rows of table tasks: row-level security is on, for its owner too if it is FORCEd', true
     FROM ours WHERE oid = to_regclass('tasks') AND row_security_active(oid)
     UNION ALL
-    SELECT 6, 'pg_read_all_stats, to see what other users'' sessions do', false
+    SELECT 6, 'pg_read_all_stats, to see what other users'' sessions do and how far standbys are', false
     WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE')
 ) AS lacking (number, what, needed)
 ORDER BY number`

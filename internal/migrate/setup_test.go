@@ -1,10 +1,8 @@
 package migrate
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
@@ -18,7 +16,7 @@ VALUES (1, 2, 3, 4, 5, '{}')`
 type bundle struct {
 	*Migrator
 	url string
-	log *journal
+	log *dbtest.Journal
 }
 
 func setup(t *testing.T) *bundle {
@@ -29,7 +27,7 @@ func setup(t *testing.T) *bundle {
 // setupWith makes a Migrator with other options.
 func setupWith(t *testing.T, url string, change func(*Options)) *bundle {
 	t.Helper()
-	b := &bundle{url: url, log: &journal{}}
+	b := &bundle{url: url, log: &dbtest.Journal{}}
 	opts := Defaults()
 	opts.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	change(&opts)
@@ -59,22 +57,4 @@ func wantKind(t *testing.T, err error, kind Kind) *Error {
 		t.Fatalf("error %v, want kind %d", err, kind)
 	}
 	return failure
-}
-
-// journal is a log that a test may read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(line []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(line)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
