@@ -3,7 +3,6 @@ package migrate
 import (
 	"crypto/rand"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,19 +17,8 @@ import (
 // statement that plan calls repeated once a slice.
 func TestTheServerLogsWhatPlanLists(t *testing.T) {
 	t.Parallel()
-	server, err := pgserver.StartLocal(t.Context(), pgserver.Setting("log_statement", "all"),
+	server := ownServer(t, pgserver.Setting("log_statement", "all"),
 		pgserver.Setting("logging_collector", "on"), pgserver.Setting("log_destination", "csvlog"))
-	if errors.Is(err, pgserver.ErrNone) {
-		t.Skipf("NOT TESTED: a server's log is read here, which needs its programs on this machine: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	for _, adopted := range []bool{false, true} {
 		url, _, err := server.CreateDatabase(t.Context())
 		if err != nil {

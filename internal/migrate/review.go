@@ -56,12 +56,6 @@ type IndexSize struct {
 	Definition string `json:"definition"`
 }
 
-// Obstacle is somebody whom a run would wait for now.
-type Obstacle struct {
-	Why string `json:"why"`
-	Who string `json:"who"`
-}
-
 // Step is one thing to do next.
 type Step struct {
 	What    string `json:"what"`
@@ -100,7 +94,7 @@ func (m *Migrator) Review(ctx context.Context) (Review, error) {
 	}
 	r.Migrations = list
 	for _, who := range r.Plan.InTheWay {
-		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks in an open transaction", who})
+		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks", who})
 	}
 	r.conclude(m.opts, exists, managed)
 	return r, nil
@@ -194,20 +188,8 @@ func (r *Review) read(ctx context.Context, conn *pgx.Conn) (exists bool, err err
 			return false, err
 		}
 	}
-	r.Obstacles = []Obstacle{}
-	for _, sort := range []struct{ why, query string }{
-		{"has an old snapshot: an index build outside a transaction waits for it", oldSnapshots},
-		{"builds an index on tasks", indexBuilds},
-	} {
-		list, err := backends(ctx, conn, sort.query)
-		if err != nil {
-			return false, err
-		}
-		for _, b := range list {
-			r.Obstacles = append(r.Obstacles, Obstacle{sort.why, b.String()})
-		}
-	}
-	return exists, nil
+	r.Obstacles, err = obstacles(ctx, conn)
+	return exists, err
 }
 
 func (t *TableState) read(ctx context.Context, conn *pgx.Conn) (err error) {

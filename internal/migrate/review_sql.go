@@ -36,14 +36,3 @@ SELECT relname::text, pg_relation_size(indexrelid), indisvalid, pg_get_indexdef(
 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE indrelid = to_regclass('tasks')
 ORDER BY pg_relation_size(indexrelid) DESC, relname`
-
-// oldSnapshots are the transactions that have been seeing the database's past for a while.
-const oldSnapshots = backendColumns + `
-FROM pg_stat_activity
-WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
-    AND xact_start < clock_timestamp() - interval '10 seconds'
-ORDER BY xact_start`
-
-const indexBuilds = backendColumns + `
-FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid)
-WHERE relid = to_regclass('tasks')`
