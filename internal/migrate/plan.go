@@ -102,6 +102,18 @@ func (s Statement) Heading() string {
 	return s.File + ", without a transaction"
 }
 
+// Effect is the lock that the statement takes and whom that blocks, in words; empty: it takes none.
+func (s Statement) Effect() string {
+	text := s.Lock
+	if s.Repeats {
+		text += "; sent again, a slice each time, until it is through"
+	}
+	if s.Blocks != "" {
+		text += "; blocks " + s.Blocks
+	}
+	return text
+}
+
 // script is what a run would have sent.
 type script struct {
 	list    []Statement

@@ -28,6 +28,7 @@ type Review struct {
 	Findings   []catalog.Finding `json:"-"`
 	Plan       Plan              `json:"-"`
 	Obstacles  []Obstacle        `json:"obstacles"`
+	Backfill   *Amount           `json:"backfill"` // nil: none is pending, or the rows cannot be judged
 }
 
 // Setting is a setting of the server or the table, in words.
@@ -93,6 +94,13 @@ func (m *Migrator) Review(ctx context.Context) (Review, error) {
 		return r, err
 	}
 	r.Migrations = list
+	repeats := func(s Statement) bool { return s.Repeats }
+	if exists && slices.ContainsFunc(r.Plan.Statements, repeats) && !slices.ContainsFunc(r.Findings, hidesTimes) {
+		err := m.reading(ctx, func(conn *pgx.Conn, _ *Migrator) error { return r.countBackfill(ctx, conn) })
+		if err != nil {
+			return r, err
+		}
+	}
 	for _, who := range r.Plan.InTheWay {
 		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks", who})
 	}
