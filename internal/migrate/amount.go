@@ -16,9 +16,11 @@ type Amount struct {
 	HeapBytes int64 `json:"heap_bytes"` // by which the heap grows at most until it is vacuumed; estimated
 }
 
-// hidesTimes tells of a finding with which rows cannot be judged: a time's column is missing, or of another type.
+// hidesTimes tells of a finding with which rows cannot be judged: a time's column is missing or of another type, or
+// it is no ordinary table.
 func hidesTimes(f catalog.Finding) bool {
-	return f.Severity == catalog.Block && (f.Object == "tasks.created_at" || f.Object == "tasks.updated_at")
+	return f.Severity == catalog.Block &&
+		(f.Object == "tasks.created_at" || f.Object == "tasks.updated_at" || f.Kind == catalog.Table)
 }
 
 // countBackfill reads the table once. For what it estimates it takes each row that is rewritten for a new version on
@@ -27,8 +29,9 @@ func hidesTimes(f catalog.Finding) bool {
 func (r *Review) countBackfill(ctx context.Context, conn *pgx.Conn) error {
 	const header, indexEntry, page = 80, 80, 8192
 	var hidden, wholePages bool
-	err := conn.QueryRow(ctx, `SELECT row_security_active('tasks'), current_setting('full_page_writes') = 'on'`).
-		Scan(&hidden, &wholePages)
+	err := conn.QueryRow(ctx, `
+SELECT row_security_active('tasks') OR NOT has_table_privilege('tasks', 'SELECT'),
+    current_setting('full_page_writes') = 'on'`).Scan(&hidden, &wholePages)
 	if err != nil || hidden {
 		return err
 	}

@@ -52,10 +52,10 @@ const slotIsOld = 100_000
 // slots are the replication slots that nobody reads, or whose readers are far behind.
 const slots = `
 SELECT slot_name::text, slot_type, active,
-    coalesce(pg_wal_lsn_diff(
-        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint,
+    coalesce(pg_wal_lsn_diff(newest, restart_lsn), 0)::bigint,
     coalesce(age(xmin), -1)::bigint, coalesce(age(catalog_xmin), -1)::bigint
-FROM pg_replication_slots
+FROM pg_replication_slots,
+    (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END) AS wal (newest)
 WHERE NOT active AND wal_status <> 'lost' OR wal_status IN ('extended', 'unreserved')
     OR greatest(age(xmin), age(catalog_xmin)) > $1
 ORDER BY slot_name`
@@ -77,18 +77,16 @@ func (s slot) why() string {
 }
 
 func (s slot) String() string {
-	text := fmt.Sprintf("%s replication slot %q, ", s.Type, s.Name)
-	if s.Active {
-		text += "in use"
-	} else {
-		text += "which nobody reads"
+	state, advice := "in use", ""
+	if !s.Active {
+		state, advice = "which nobody reads", "; pg_drop_replication_slot drops it"
 	}
-	text += fmt.Sprintf(", keeps %.1f MB of WAL", float64(s.WALBytes)/1e6)
+	text := fmt.Sprintf("%s replication slot %q, %s, keeps %.1f MB of WAL", s.Type, s.Name, state, float64(s.WALBytes)/1e6)
 	if s.RowAge >= 0 {
 		text += fmt.Sprintf(", rows from %d transactions ago", s.RowAge)
 	}
 	if s.CatalogsAge >= 0 {
 		text += fmt.Sprintf(", the catalogs' rows from %d transactions ago", s.CatalogsAge)
 	}
-	return text + "; pg_drop_replication_slot drops it"
+	return text + advice
 }

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,24 +11,6 @@ import (
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 	"github.com/tasklane/tasks/internal/pgserver"
 )
-
-// ownServer starts a server with settings that the other tests' server has not.
-func ownServer(t *testing.T, settings ...pgserver.Option) *pgserver.Server {
-	t.Helper()
-	server, err := pgserver.StartLocal(t.Context(), settings...)
-	if errors.Is(err, pgserver.ErrNone) {
-		t.Skipf("NOT TESTED: a server is set up here, which needs its programs on this machine: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return server
-}
 
 // prepare leaves a prepared transaction behind that has run a statement.
 func prepare(t *testing.T, url, name, sql string) {

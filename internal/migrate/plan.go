@@ -86,7 +86,7 @@ type Statement struct {
 	SQL         string `json:"sql"`
 	Args        []any  `json:"args"`
 	Transaction bool   `json:"transaction"` // it is part of one
-	Repeats     bool   `json:"repeats"`     // it is sent again, a slice of a back-fill each time, until it says that it is through
+	Repeats     bool   `json:"repeats"`     // it is sent again, a slice of a back-fill each time, until it is through
 	Lock        string `json:"lock"`        // the strongest lock it takes on a table, in words; empty: none
 	Blocks      string `json:"blocks"`      // whom that keeps waiting
 }

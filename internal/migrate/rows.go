@@ -97,6 +97,7 @@ FROM `+sequence).Scan(&next, &newest)
 		Kind: catalog.Sequence, Object: "tasks.id", Severity: catalog.Repair,
 		Expected: fmt.Sprintf("a sequence ahead of the newest id, %d", newest),
 		Actual:   fmt.Sprintf("%s gives %d next", sequence, next),
-		Cause:    "rows were copied in with their ids; SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks",
+		Cause: "rows were copied in with their ids; " +
+			"SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks",
 	}}, nil
 }

@@ -68,7 +68,7 @@ func TestARoleThatCannotSeeAllRowsIsRefused(t *testing.T) {
 	dbtest.Exec(t, super.url, `ALTER TABLE tasks_goose_version OWNER TO `+role)
 	before = dbtest.Contents(t, super.url)
 	_, err = owner.Up(t.Context(), Newest)
-	if failure := wantKind(t, err, Failed); !strings.Contains(failure.Message, "row-level security is on") {
+	if failure := wantKind(t, err, Failed); !strings.Contains(failure.Message, "row-level security binds") {
 		t.Errorf("up says %q", failure.Message)
 	}
 	if dbtest.Contents(t, super.url) != before {

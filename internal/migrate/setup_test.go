@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
+	"github.com/tasklane/tasks/internal/pgserver"
 )
 
 const insertTask = `
@@ -57,4 +58,22 @@ func wantKind(t *testing.T, err error, kind Kind) *Error {
 		t.Fatalf("error %v, want kind %d", err, kind)
 	}
 	return failure
+}
+
+// ownServer starts a server with settings that the other tests' server has not.
+func ownServer(t *testing.T, settings ...pgserver.Option) *pgserver.Server {
+	t.Helper()
+	server, err := pgserver.StartLocal(t.Context(), settings...)
+	if errors.Is(err, pgserver.ErrNone) {
+		t.Skipf("NOT TESTED: a server is set up here, which needs its programs on this machine: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
 }

@@ -60,8 +60,8 @@ func TestDatabasesDocumentSaysWhatTaskmigrateDoes(t *testing.T) {
 	const path = "../../docs/databases.md"
 	page := `# Databases that taskmigrate meets
 
-A test makes each shape, runs ` + "`taskmigrate adopt --yes` and `taskmigrate up`" + `, and writes down here what they say and do.
-A shape that blocks is left as it is: nothing is recorded and nothing is changed until it is put right.
+A test makes each shape, runs ` + "`taskmigrate adopt --yes` and `taskmigrate up`" + `, and writes down here what
+they say and do. A shape that blocks is left as it is: nothing is recorded and nothing is changed until it is put right.
 
 | shape | adopt | says | up |
 |---|---|---|---|
