@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/connect"
 	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
@@ -88,7 +89,7 @@ func TestTheBackfillStopsWhereItCannotSeeAllRows(t *testing.T) {
 	}
 	dbtest.Exec(t, super.url, forceRowSecurity)
 	_, err := dbtest.Connect(t, owner.url).Exec(t.Context(), backfillBlock(t))
-	if sqlState(err) != "42501" || !strings.Contains(err.Error(), "row-level security hides rows of tasks") {
+	if connect.SQLState(err) != "42501" || !strings.Contains(err.Error(), "row-level security hides rows of tasks") {
 		t.Errorf("the back-fill says %v", err)
 	}
 	if n := dbtest.Value[int](t, super.url, unsoundRows); n != 1 {
