@@ -684,8 +684,8 @@ func (q *Queries) ListPendingIntegrations(ctx context.Context, maxRows int32) ([
 	return items, nil
 }
 
-const listStale = `-- name: ListStale :many
-SELECT id, updated_at FROM tasks
+const listStaleTasks = `-- name: ListStaleTasks :many
+SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
 WHERE status = 1
     AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
     AND ($2::bigint IS NULL OR integration_id = $2)
@@ -696,7 +696,7 @@ ORDER BY id
 LIMIT $6::integer
 `
 
-type ListStaleParams struct {
+type ListStaleTasksParams struct {
 	SilentForMs   int64       `json:"silent_for_ms"`
 	IntegrationID pgtype.Int8 `json:"integration_id"`
 	ClientID      pgtype.Int8 `json:"client_id"`
@@ -705,14 +705,9 @@ type ListStaleParams struct {
 	MaxRows       int32       `json:"max_rows"`
 }
 
-type ListStaleRow struct {
-	ID        int64  `json:"id"`
-	UpdatedAt Millis `json:"updated_at"`
-}
-
-// What RequeueTasks would requeue, but for tasks that refused a moment ago: for one that failed. idx_status.
-func (q *Queries) ListStale(ctx context.Context, arg ListStaleParams) ([]ListStaleRow, error) {
-	rows, err := q.db.Query(ctx, listStale,
+// What RequeueTasks would requeue, without doing it. @avoid are tasks that refused a moment ago. idx_status.
+func (q *Queries) ListStaleTasks(ctx context.Context, arg ListStaleTasksParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, listStaleTasks,
 		arg.SilentForMs,
 		arg.IntegrationID,
 		arg.ClientID,
@@ -724,10 +719,21 @@ func (q *Queries) ListStale(ctx context.Context, arg ListStaleParams) ([]ListSta
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListStaleRow{}
+	items := []Task{}
 	for rows.Next() {
-		var i ListStaleRow
-		if err := rows.Scan(&i.ID, &i.UpdatedAt); err != nil {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -227,9 +227,9 @@ WITH RECURSIVE queue AS (
 )
 SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT @max_rows::integer;
 
--- name: ListStale :many
--- What RequeueTasks would requeue, but for tasks that refused a moment ago: for one that failed. idx_status.
-SELECT id, updated_at FROM tasks
+-- name: ListStaleTasks :many
+-- What RequeueTasks would requeue, without doing it. @avoid are tasks that refused a moment ago. idx_status.
+SELECT * FROM tasks
 WHERE status = 1
     AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
     AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))

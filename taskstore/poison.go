@@ -60,8 +60,8 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 // requeueAround requeues what a statement that failed for one of its rows would have requeued, without that row.
 func (s *Store) requeueAround(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
 	avoid := s.poison.ids()
-	rows, err := read(ctx, s, func(q *dbgen.Queries) ([]dbgen.ListStaleRow, error) {
-		return q.ListStale(ctx, dbgen.ListStaleParams{
+	ts, err := read(ctx, s, func(q *dbgen.Queries) ([]Task, error) {
+		return q.ListStaleTasks(ctx, dbgen.ListStaleTasksParams{
 			SilentForMs: arg.SilentForMs, IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
 			Avoid: avoid, MaxRows: arg.MaxRows,
 		})
@@ -69,9 +69,9 @@ func (s *Store) requeueAround(ctx context.Context, arg dbgen.RequeueTasksParams)
 	if err != nil {
 		return nil, err
 	}
-	versions := make(map[int64]int64, len(rows)+len(arg.Ids))
-	for _, r := range rows {
-		versions[r.ID] = int64(r.UpdatedAt)
+	versions := make(map[int64]int64, len(ts)+len(arg.Ids))
+	for _, t := range ts {
+		versions[t.ID] = int64(t.UpdatedAt)
 	}
 	for i, id := range arg.Ids {
 		if !slices.Contains(avoid, id) {
