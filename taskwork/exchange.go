@@ -1,6 +1,7 @@
 package taskwork
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,14 +13,13 @@ import (
 
 // trip is one exchange with the database: the ends of leases go there, and tasks come back.
 type trip struct {
-	leases []held
-	want   int // tasks
-	turn   int // the queue of From to begin with
-	began  time.Time
-	rung   bool // tasks came by this process meanwhile
+	ends  []held
+	want  int // tasks
+	turn  int // the queue of From to begin with
+	began time.Time
 
 	ended bool    // the leases are ended, but for those lost
-	lost  []int64 // somebody else had changed these tasks
+	lost  []int64 // these tasks were not at the version that was presented
 	tasks []taskstore.Task
 	err   error
 }
@@ -32,29 +32,36 @@ const (
 	maxEnding = 1000 // leases of a trip
 )
 
+// An idle worker looks about ten times a second, so that it soon notices what other processes create. It waits for Poll
+// where nothing has come for long.
+const (
+	minPoll   = 10 * time.Millisecond
+	shortPoll = 120 * time.Millisecond
+	longIdle  = time.Hour
+)
+
 // exchange begins a trip if there is something to send or to ask for, and returns when to look again.
 func (o *owner) exchange(now time.Time) time.Time {
-	due := o.resumeAt
-	switch n := len(o.trips); {
-	case n == maxTrips:
+	if n := len(o.trips); n == maxTrips {
 		return time.Time{}
-	case n > 0:
-		due = latest(due, o.trips[n-1].began.Add(longTrip))
+	} else if n > 0 {
+		if due := o.trips[n-1].began.Add(longTrip); now.Before(due) {
+			return due
+		}
 	}
-	if now.Before(due) {
-		return due
-	}
-	t := &trip{leases: o.ready(), want: o.free(), turn: o.turn, began: now}
-	switch {
-	case len(t.leases) > 0 && t.leases[0].alone:
+	t := &trip{ends: o.ready(), want: o.free, turn: o.turn, began: now}
+	if o.stopping || len(t.ends) > 0 && t.ends[0].lease.alone {
 		t.want = 0
-	case len(t.leases) > 0:
+	}
+	switch {
+	case len(t.ends) > 0:
 	case t.want == 0:
 		return time.Time{}
 	case now.Before(o.pollAt):
 		return o.pollAt
 	}
 	if t.want > 0 {
+		o.free -= t.want
 		o.turn++
 		o.arrival = o.store.Arrival() // before the claim, so that nothing that comes after it is missed
 	}
@@ -66,39 +73,28 @@ func (o *owner) exchange(now time.Time) time.Time {
 	return now.Add(longTrip)
 }
 
-// free is how many handlers could begin now.
-func (o *owner) free() int {
-	free := o.cfg.Workers - o.running
-	for _, t := range o.trips {
-		free -= t.want
-	}
-	if o.stopping {
-		free = 0
-	}
-	return max(free, 0)
-}
-
 // ready takes leases whose end waits to be recorded: those that can go together, or one that goes alone.
-func (o *owner) ready() (ready []held) {
+func (o *owner) ready() (ends []held) {
 	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
 		switch {
-		case l.gone:
+		case !o.holds(l):
 			return true
-		case len(ready) == maxEnding, len(ready) > 0 && (l.alone || ready[0].alone), l.alone && len(o.trips) >= maxTrips/2:
+		case len(ends) == maxEnding, len(ends) > 0 && (l.alone || ends[0].lease.alone), l.alone && len(o.trips) >= maxTrips/2:
 			return false
 		}
 		h, ok := l.take()
 		if ok {
-			ready = append(ready, h)
+			h.end = l.end
+			ends = append(ends, h)
 		}
 		return ok
 	})
-	return ready
+	return ends
 }
 
 // travel is a trip's calls of the database.
 func (o *owner) travel(ctx context.Context, t *trip) {
-	ended, err := o.endsOf(ctx, t.leases)
+	ends, err := o.endsOf(ctx, t.ends)
 	if err != nil {
 		t.err = err
 		return
@@ -107,7 +103,7 @@ func (o *owner) travel(ctx context.Context, t *trip) {
 	if o.cfg.Fair {
 		n = 0 // an exchange does not take integrations in turn
 	}
-	t.tasks, err = o.store.Exchange(ctx, ended, from[t.turn%len(from)], n)
+	t.tasks, err = o.store.Exchange(ctx, ends, from[t.turn%len(from)], n)
 	if t.lost, t.err = lostIn(err); t.err != nil {
 		return
 	}
@@ -122,92 +118,99 @@ func (o *owner) travel(ctx context.Context, t *trip) {
 	}
 }
 
-// endsOf returns how leases end. For tasks that failed it asks how often they did before.
-func (o *owner) endsOf(ctx context.Context, leases []held) (e taskstore.Ended, err error) {
+// endsOf returns what to send. Of tasks that failed it asks how often they did before.
+func (o *owner) endsOf(ctx context.Context, ends []held) (e taskstore.Ended, err error) {
 	var failed []int64
-	for i := range leases {
-		h := &leases[i]
-		if err := o.store.settle(ctx, h); err != nil {
-			return e, err
+	for _, h := range ends {
+		if h.end.Kind == Failed {
+			failed = append(failed, h.lease.task.ID)
 		}
-		switch h.kind {
-		case Completed:
-			e.Completed = append(e.Completed, h.present())
-		case Released:
-			e.Released = append(e.Released, h.present())
-		default: // Failed
-			failed = append(failed, h.task.ID)
-		}
-	}
-	if len(failed) == 0 {
-		return e, nil
 	}
 	before, err := o.store.Failures(ctx, failed...)
-	if err != nil {
-		return e, err
-	}
-	for i := range leases {
-		h := &leases[i]
-		if h.kind != Failed {
-			continue
+	for i := range ends {
+		t, end := ends[i].present(), &ends[i].end
+		switch end.Kind {
+		case Completed:
+			e.Completed = append(e.Completed, t)
+		case Released:
+			e.Released = append(e.Released, t)
+		default:
+			end.RetryIn = o.retryIn(before[t.ID].Count+1, end.Err)
+			e.Failed = append(e.Failed, taskstore.Failure{Task: t, Reason: end.Err.Error(), RetryIn: end.RetryIn})
 		}
-		if !h.decided && !isPermanent(h.err) {
-			if in, again := o.cfg.Retry(before[h.task.ID].Count+1, h.err); again {
-				h.retryIn = max(in, time.Millisecond)
-			}
-		}
-		h.decided = true
-		e.Failed = append(e.Failed, taskstore.Failure{Task: h.present(), Reason: h.err.Error(), RetryIn: h.retryIn})
 	}
-	return e, nil
+	return e, err
+}
+
+// rest returns how long to wait after a claim that found nothing more, if nothing has come for that long.
+func (o *owner) rest(idle time.Duration) time.Duration {
+	wait := min(max(idle/16, minPoll), o.cfg.Poll)
+	if idle < longIdle {
+		wait = min(wait, shortPoll)
+	}
+	return jitter(wait)
+}
+
+// retryIn returns after how long a task is tried again; 0: never.
+func (o *owner) retryIn(failures int, err error) time.Duration {
+	if !errors.As(err, new(permanentError)) {
+		if in, again := o.cfg.Retry(failures, err); again {
+			return max(in, time.Millisecond)
+		}
+	}
+	return 0
 }
 
 // arrive ends a trip.
 func (o *owner) arrive(t *trip) {
-	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
-	waited := len(t.leases) > 0 && errors.Is(t.err, context.DeadlineExceeded) // for a locked row, most likely
-	refused := len(t.leases) > 0 && !t.ended && isRefusal(t.err)
-	for _, h := range t.leases {
-		l := h.lease
-		l.outcome = h.outcome
-		switch {
-		case l.gone:
-		case slices.Contains(t.lost, l.task.ID):
-			o.lose(l, nil)
-		case t.ended:
-			o.drop(l)
-			o.tellEnd(l, false)
-		case l.alone && refused && h.kind != Completed: // it comes back when it has been silent for long enough
-			o.lose(l, t.err)
-		default:
-			if l.alone && refused {
-				h.outcome = outcome{kind: Failed, took: h.took, err: fmt.Errorf("the task's completion was refused: %w", t.err)}
-			}
-			if l.alone && waited {
-				o.tell(Event{Kind: Delayed, Task: l.task, Err: t.err})
-			}
-			l.unsure = l.unsure || errors.Is(t.err, taskstore.ErrUncertain)
-			l.alone = l.alone || refused || waited
-			l.version <- h.version
-			o.end(l, h.outcome)
-		}
-	}
 	now := time.Now()
+	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
+	for i := range t.ends {
+		o.record(&t.ends[i], t)
+	}
 	if t.want > 0 {
 		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
+		o.free += t.want - len(t.tasks)
+		if len(t.tasks) > 0 {
+			o.lastHit = now
+		}
+		o.pollAt = now
+		if len(t.tasks) < t.want && o.arrival != nil {
+			o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)))
+		}
 	}
 	for _, task := range t.tasks {
 		o.start(task)
-		o.lastHit = now
 	}
-	switch {
-	case t.want == 0:
-	case len(t.tasks) == t.want || t.rung:
-		o.pollAt = now
-	default:
-		o.pollAt = now.Add(jitter(min(max(now.Sub(o.lastHit)/16, minPoll), o.cfg.Poll)))
-	}
-	if !waited && !refused {
+	if len(t.ends) == 0 || !locked(t.err) && !refused(t.err) {
 		o.heard(t.err)
 	}
+}
+
+// record notes what became of a lease's end.
+func (o *owner) record(h *held, t *trip) {
+	l := h.lease
+	switch {
+	case slices.Contains(t.lost, l.task.ID) && !h.advance():
+		o.lose(l, nil)
+		return
+	case slices.Contains(t.lost, l.task.ID):
+	case t.ended:
+		o.drop(l, h.end)
+		return
+	case !l.alone:
+		l.alone = locked(t.err) || refused(t.err)
+	case locked(t.err):
+		o.tell(Event{Kind: Delayed, Task: l.task, Err: t.err})
+	case refused(t.err) && h.end.Kind == Completed:
+		h.end.Kind, h.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", t.err)
+	case refused(t.err): // it comes back when it has been silent for long enough
+		o.lose(l, t.err)
+		return
+	}
+	if errors.Is(t.err, taskstore.ErrUncertain) {
+		l.maybe = cmp.Or(l.maybe, h.end.Kind)
+	}
+	l.versions <- h.versions
+	o.end(l, h.end)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,91 +17,124 @@ import (
 // Each write moves the task's version, so only one party at a time may present it. It therefore is a thing that one
 // party has: it lies in the lease, and is taken out by
 //
-//   - a heartbeat, when it has a connection. It puts it back, renewed or, where its answer was lost, in doubt;
+//   - a heartbeat, when it has a connection. It puts it back renewed;
 //   - a call of [Complete] by the handler, which waits for it, and puts it back when the statement has been answered.
 //     Until the transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it;
 //   - an exchange, when the handler has returned. It puts it back if the end is to be sent once more.
 //
 // All else is the owner's.
 type lease struct {
-	task    taskstore.Task // as claimed
-	version chan version   // holds one
-	cancel  context.CancelCauseFunc
+	owner    *owner
+	task     taskstore.Task // as claimed
+	versions chan versions  // holds one
+	cancel   context.CancelCauseFunc
 
-	inTx     bool // completed in a transaction of which the owner does not know what became
-	returned bool // the handler has
-	gone     bool // ended or lost; the handler may not have returned yet
-
-	outcome outcome // how the lease is to be ended
-	unsure  bool    // its end was sent, and the answer was lost
-	alone   bool    // its end goes alone: with others it failed, maybe for one of them
+	end   Event // what the handler came to; without Kind: it has not returned
+	maybe Kind  // the end that may be stored without our knowing; "": none
+	alone bool  // its end goes alone: with others it failed, maybe for one of them
 }
 
-// version is what the database has to be shown of a task.
-type version struct {
-	at    taskstore.Millis
-	doubt taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
-}
+// versions are what the database has to be shown of a task: its version, or the two that it may be at where the answer
+// to a heartbeat was lost. The older comes first. If that is refused the heartbeat was done, and the newer is right.
+type versions []taskstore.Millis
 
 // held is a lease of which somebody has the version.
 type held struct {
-	*lease
-	version
-	outcome // as far as whoever has it needs to know it
-}
-
-// outcome is what becomes of a task.
-type outcome struct {
-	kind    Kind // Completed, Failed or Released; "": not known yet
-	err     error
-	took    time.Duration
-	decided bool // by Retry
-	retryIn time.Duration
-}
-
-// present returns h's task with its version.
-func (h held) present() taskstore.Task {
-	t := h.task
-	t.UpdatedAt = h.at
-	return t
+	lease    *lease
+	versions versions
+	end      Event // how an exchange ends it
 }
 
 // take takes the version, if it is there.
 func (l *lease) take() (held, bool) {
 	select {
-	case v := <-l.version:
-		return held{l, v, l.outcome}, true
+	case vs := <-l.versions:
+		return held{lease: l, versions: vs}, true
 	default:
 		return held{}, false
 	}
 }
 
-// handling is what a handler's context knows of its task.
-type handling struct {
-	owner *owner
-	lease *lease
+// present returns h's task with its version.
+func (h *held) present() taskstore.Task {
+	t := h.lease.task
+	t.UpdatedAt = h.versions[0]
+	return t
 }
 
-type handlingKey struct{}
+// advance notes that the task is not at the version that was presented, and reports whether there is another.
+func (h *held) advance() bool {
+	if len(h.versions) == 1 {
+		return false
+	}
+	h.versions = h.versions[1:]
+	return true
+}
+
+// start begins to work on a task that was claimed.
+func (o *owner) start(t taskstore.Task) {
+	if old := o.leases[t.ID]; old != nil {
+		o.lose(old, nil) // it was put back, and claimed anew
+	}
+	l := &lease{owner: o, task: t, versions: make(chan versions, 1)}
+	l.versions <- versions{t.UpdatedAt}
+	o.leases[t.ID] = l
+	ctx, cancel := context.WithCancelCause(context.WithValue(o.handlers, leaseKey{}, l))
+	l.cancel = cancel
+	if o.stopping {
+		o.free++
+		o.end(l, Event{Kind: Released})
+		return
+	}
+	o.tell(Event{Kind: Started, Task: t})
+	go func() {
+		began, err := time.Now(), errors.New("the handler ended its goroutine by runtime.Goexit")
+		defer func() { // also then
+			took := time.Since(began)
+			o.do(func() { o.returned(l, err, took) })
+		}()
+		err = call(ctx, o.cfg.Timeout, o.handler, t)
+	}()
+}
+
+// call calls h, and returns a panic as an error.
+func call(ctx context.Context, timeout time.Duration, h Handler, t taskstore.Task) (err error) {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n\n%s", r, debug.Stack())
+		}
+	}()
+	return h(ctx, t)
+}
+
+// leaseKey is where a handler's context has its lease.
+type leaseKey struct{}
 
 // complete completes the handler's task in tx.
-func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
-	o, l := h.owner, h.lease
-	hold := held{lease: l}
+func (l *lease) complete(ctx context.Context, tx pgx.Tx) error {
+	h := held{lease: l}
 	select {
-	case hold.version = <-l.version:
+	case h.versions = <-l.versions:
 	case <-ctx.Done():
 		return fmt.Errorf("complete task %d: %w", l.task.ID, context.Cause(ctx))
-	case <-o.over: // Run has returned without waiting for this handler
+	case <-l.owner.over: // Run has returned without waiting for this handler
 		return fmt.Errorf("complete task %d: %w", l.task.ID, ErrLeaseLost)
 	}
-	err := o.store.complete(ctx, tx, &hold)
-	l.version <- hold.version
+	err := l.owner.store.complete(ctx, tx, h.present())
+	for isConflict(err) && h.advance() {
+		err = l.owner.store.complete(ctx, tx, h.present())
+	}
+	l.versions <- h.versions
 	switch {
 	case err == nil:
-		o.do(func() { l.inTx = true })
-	case errors.As(err, new(*taskstore.ConflictError)):
-		o.do(func() { o.lose(l, nil) })
+		l.owner.do(func() { l.maybe = Completed })
+	case isConflict(err):
+		l.owner.do(func() { l.owner.lose(l, nil) })
 		err = fmt.Errorf("%w: %w", ErrLeaseLost, err)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -108,36 +142,52 @@ func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
+// returned notes that the handler of l has returned.
+func (o *owner) returned(l *lease, err error, took time.Duration) {
+	o.free++
+	l.cancel(nil)
+	end := Event{Kind: Completed, Task: l.task, Took: took, Err: err}
+	switch {
+	case l.end.Kind != "": // Run did not wait for it
+	case err == nil && l.maybe == Completed:
+		o.drop(l, end)
+	case err == nil:
+		o.end(l, end)
+	case o.handlers.Err() != nil: // it gave up since Run stops
+		end.Kind = Released
+		o.end(l, end)
+	default:
+		end.Kind = Failed
+		o.end(l, end)
+	}
+}
+
+// end has the next exchange end l.
+func (o *owner) end(l *lease, end Event) {
+	end.Task = l.task
+	l.end = end
+	o.ended = append(o.ended, l)
+}
+
 // lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored
 // by ourselves, that is most likely what happened: nothing is lost then, and the handler goes on.
 func (o *owner) lose(l *lease, err error) {
-	if l.gone {
+	if l.maybe != "" {
+		l.end.Kind, l.end.Task, l.end.Unsure = l.maybe, l.task, true
+		o.drop(l, l.end)
 		return
 	}
-	o.drop(l)
-	switch {
-	case l.inTx && !l.returned: // its return will tell
-	case l.inTx || l.unsure:
-		o.tellEnd(l, true)
-	default:
-		l.cancel(ErrLeaseLost)
-		o.tell(Event{Kind: Lost, Task: l.task, Took: l.outcome.took, Err: err})
-	}
+	l.cancel(ErrLeaseLost)
+	o.drop(l, Event{Kind: Lost, Task: l.task, Took: l.end.Took, Err: err})
 }
 
-// drop takes a lease out of the list.
-func (o *owner) drop(l *lease) {
-	l.gone = true
-	if o.leases[l.task.ID] == l {
+// drop takes a lease out of the list, and tells why.
+func (o *owner) drop(l *lease, why Event) {
+	if o.holds(l) {
 		delete(o.leases, l.task.ID)
+		o.tell(why)
 	}
 }
 
-// tellEnd tells how l's task ended.
-func (o *owner) tellEnd(l *lease, unsure bool) {
-	end := l.outcome
-	if l.inTx && unsure { // its failure was not recorded
-		end.kind, end.retryIn = Completed, 0
-	}
-	o.tell(Event{Kind: end.kind, Task: l.task, Took: end.took, Err: end.err, RetryIn: end.retryIn, Unsure: unsure})
-}
+// holds reports whether l has neither ended nor been lost.
+func (o *owner) holds(l *lease) bool { return o.leases[l.task.ID] == l }

@@ -429,7 +429,7 @@ func TestFromIsTakenInTurn(t *testing.T) {
 	if err := h(t.Context(), taskstore.Task{TemplateID: 7}); err != nil || handled.Load() != 1 {
 		t.Errorf("template 7 was handled %d times, %v", handled.Load(), err)
 	}
-	if err := h(t.Context(), taskstore.Task{TemplateID: 1}); !isPermanent(err) {
+	if err := h(t.Context(), taskstore.Task{TemplateID: 1}); !errors.As(err, new(permanentError)) {
 		t.Errorf("a template without handler is %v", err)
 	}
 }

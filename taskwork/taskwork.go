@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -87,6 +88,11 @@ func Run(ctx context.Context, s *taskstore.Store, cfg Config, h Handler) error {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return err
+	}
+	for _, f := range cfg.From {
+		if _, err := s.Exchange(ctx, taskstore.Ended{}, f, 0); err != nil { // only looks at f
+			return err
+		}
 	}
 	return (&owner{store: database{s}, cfg: cfg, handler: h}).run(ctx)
 }
@@ -160,9 +166,31 @@ var ErrLeaseLost = errors.New("taskwork: the lease of the task is lost")
 //
 // If the lease is lost the error is [ErrLeaseLost]: roll back. Call it late in tx, since it locks the task's row.
 func Complete(ctx context.Context, tx pgx.Tx) error {
-	h, ok := ctx.Value(handlingKey{}).(handling)
+	l, ok := ctx.Value(leaseKey{}).(*lease)
 	if !ok {
 		return errors.New("taskwork: Complete needs the context that a handler was called with")
 	}
-	return h.complete(ctx, tx)
+	return l.complete(ctx, tx)
 }
+
+// DefaultRetry tries again 25 times: after a second, then after twice as long each time, up to six hours, in all for
+// almost three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried
+// together.
+func DefaultRetry(failures int, _ error) (in time.Duration, again bool) {
+	const retries, longest = 25, 6 * time.Hour
+	doubled := min(max(failures-1, 0), 15) // beyond, it is longer than the longest
+	in = min(time.Second<<doubled, longest)
+	return in - rand.N(in/4), failures <= retries
+}
+
+// Permanent returns err as one after which a task is not tried again. nil stays nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanentError{err}
+}
+
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
