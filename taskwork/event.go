@@ -63,15 +63,12 @@ func (o *owner) tell(e Event) {
 	if !o.cfg.Log.Enabled(o.calls, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.Int("tasks", e.N), slog.Duration("took", e.Took)}
+	attrs := []any{"tasks", e.N, "took", e.Took}
 	if e.Task.ID != 0 {
-		attrs = append(attrs, slog.Int64("task", e.Task.ID), slog.Int64("template", e.Task.TemplateID))
+		attrs = append(attrs, "task", e.Task.ID, "template", e.Task.TemplateID, "retry_in", e.RetryIn, "unsure", e.Unsure)
 	}
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", e.Err.Error()), slog.Duration("retry_in", e.RetryIn))
+		attrs = append(attrs, "error", e.Err)
 	}
-	if e.Unsure {
-		attrs = append(attrs, slog.Bool("unsure", true))
-	}
-	o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
+	o.cfg.Log.Log(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
 }

@@ -13,10 +13,10 @@ import (
 
 // trip is one exchange with the database: the ends of leases go there, and tasks come back.
 type trip struct {
-	ends  []held
-	want  int // tasks
-	turn  int // the queue of From to begin with
-	began time.Time
+	leases []*lease
+	want   int // tasks
+	turn   int // of From, the one to claim from
+	began  time.Time
 
 	ended bool    // the leases are ended, but for those lost
 	lost  []int64 // these tasks were not at the version that was presented
@@ -49,12 +49,12 @@ func (o *owner) exchange(now time.Time) time.Time {
 			return due
 		}
 	}
-	t := &trip{ends: o.ready(), want: o.free, turn: o.turn, began: now}
-	if o.stopping || len(t.ends) > 0 && t.ends[0].lease.alone {
+	t := &trip{leases: o.ready(), want: o.free, turn: o.turn, began: now}
+	if o.stopping || len(t.leases) > 0 && t.leases[0].alone {
 		t.want = 0
 	}
 	switch {
-	case len(t.ends) > 0:
+	case len(t.leases) > 0:
 	case t.want == 0:
 		return time.Time{}
 	case now.Before(o.pollAt):
@@ -74,69 +74,58 @@ func (o *owner) exchange(now time.Time) time.Time {
 }
 
 // ready takes leases whose end waits to be recorded: those that can go together, or one that goes alone.
-func (o *owner) ready() (ends []held) {
+func (o *owner) ready() (ready []*lease) {
 	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
 		switch {
 		case !o.holds(l):
 			return true
-		case len(ends) == maxEnding, len(ends) > 0 && (l.alone || ends[0].lease.alone), l.alone && len(o.trips) >= maxTrips/2:
+		case len(ready) == maxEnding, len(ready) > 0 && (l.alone || ready[0].alone),
+			l.alone && len(o.trips) >= maxTrips/2, !l.take():
 			return false
 		}
-		h, ok := l.take()
-		if ok {
-			h.end = l.end
-			ends = append(ends, h)
-		}
-		return ok
+		ready = append(ready, l)
+		return true
 	})
-	return ends
+	return ready
 }
 
 // travel is a trip's calls of the database.
 func (o *owner) travel(ctx context.Context, t *trip) {
-	ends, err := o.endsOf(ctx, t.ends)
+	ends, err := o.endsOf(ctx, t.leases)
 	if err != nil {
 		t.err = err
 		return
 	}
-	from, n := o.cfg.From, t.want
+	n := t.want
 	if o.cfg.Fair {
 		n = 0 // an exchange does not take integrations in turn
 	}
-	t.tasks, err = o.store.Exchange(ctx, ends, from[t.turn%len(from)], n)
-	if t.lost, t.err = lostIn(err); t.err != nil {
-		return
-	}
-	t.ended = true
-	if o.cfg.Fair && t.want > 0 {
+	t.tasks, err = o.store.Exchange(ctx, ends, o.cfg.From[t.turn%len(o.cfg.From)], n)
+	t.lost, t.err = lostIn(err)
+	t.ended = t.err == nil
+	if o.cfg.Fair && t.ended && t.want > 0 {
 		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
-	}
-	for i := 1; i < len(from) && len(t.tasks) < t.want && t.err == nil; i++ {
-		var more []taskstore.Task
-		more, t.err = o.store.Exchange(ctx, taskstore.Ended{}, from[(t.turn+i)%len(from)], t.want-len(t.tasks))
-		t.tasks = append(t.tasks, more...)
 	}
 }
 
 // endsOf returns what to send. Of tasks that failed it asks how often they did before.
-func (o *owner) endsOf(ctx context.Context, ends []held) (e taskstore.Ended, err error) {
+func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended, err error) {
 	var failed []int64
-	for _, h := range ends {
-		if h.end.Kind == Failed {
-			failed = append(failed, h.lease.task.ID)
+	for _, l := range leases {
+		if l.end.Kind == Failed {
+			failed = append(failed, l.task.ID)
 		}
 	}
 	before, err := o.store.Failures(ctx, failed...)
-	for i := range ends {
-		t, end := ends[i].present(), &ends[i].end
-		switch end.Kind {
+	for _, l := range leases {
+		switch t := l.present(); l.end.Kind {
 		case Completed:
 			e.Completed = append(e.Completed, t)
 		case Released:
 			e.Released = append(e.Released, t)
 		default:
-			end.RetryIn = o.retryIn(before[t.ID].Count+1, end.Err)
-			e.Failed = append(e.Failed, taskstore.Failure{Task: t, Reason: end.Err.Error(), RetryIn: end.RetryIn})
+			l.retryIn = o.retryIn(before[t.ID].Count+1, l.end.Err)
+			e.Failed = append(e.Failed, taskstore.Failure{Task: t, Reason: l.end.Err.Error(), RetryIn: l.retryIn})
 		}
 	}
 	return e, err
@@ -165,52 +154,59 @@ func (o *owner) retryIn(failures int, err error) time.Duration {
 func (o *owner) arrive(t *trip) {
 	now := time.Now()
 	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
-	for i := range t.ends {
-		o.record(&t.ends[i], t)
+	for _, l := range t.leases {
+		o.record(l, t)
 	}
 	if t.want > 0 {
 		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
-		o.free += t.want - len(t.tasks)
-		if len(t.tasks) > 0 {
-			o.lastHit = now
-		}
-		o.pollAt = now
-		if len(t.tasks) < t.want && o.arrival != nil {
-			o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)))
-		}
+		o.claimed(t, now)
 	}
-	for _, task := range t.tasks {
-		o.start(task)
-	}
-	if len(t.ends) == 0 || !locked(t.err) && !refused(t.err) {
+	if len(t.leases) == 0 || !locked(t.err) && !refused(t.err) {
 		o.heard(t.err)
 	}
 }
 
+// claimed begins to work on what came, and decides when to ask for more.
+func (o *owner) claimed(t *trip, now time.Time) {
+	o.free += t.want - len(t.tasks)
+	for _, task := range t.tasks {
+		o.lastHit = now
+		o.start(task)
+	}
+	o.pollAt = now
+	if o.empty++; len(t.tasks) == t.want || o.arrival == nil {
+		o.empty = 0
+	} else if o.empty == len(o.cfg.From) {
+		o.empty = 0
+		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)))
+	}
+}
+
 // record notes what became of a lease's end.
-func (o *owner) record(h *held, t *trip) {
-	l := h.lease
+func (o *owner) record(l *lease, t *trip) {
+	defer l.giveBack()
 	switch {
-	case slices.Contains(t.lost, l.task.ID) && !h.advance():
-		o.lose(l, nil)
-		return
 	case slices.Contains(t.lost, l.task.ID):
+		if !l.advance() {
+			o.lose(l, nil)
+			return
+		}
 	case t.ended:
-		o.drop(l, h.end)
+		l.end.RetryIn = l.retryIn
+		o.drop(l, l.end)
 		return
 	case !l.alone:
 		l.alone = locked(t.err) || refused(t.err)
 	case locked(t.err):
 		o.tell(Event{Kind: Delayed, Task: l.task, Err: t.err})
-	case refused(t.err) && h.end.Kind == Completed:
-		h.end.Kind, h.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", t.err)
+	case refused(t.err) && l.end.Kind == Completed:
+		l.end.Kind, l.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", t.err)
 	case refused(t.err): // it comes back when it has been silent for long enough
 		o.lose(l, t.err)
 		return
 	}
 	if errors.Is(t.err, taskstore.ErrUncertain) {
-		l.maybe = cmp.Or(l.maybe, h.end.Kind)
+		l.maybe = cmp.Or(l.maybe, l.end.Kind)
 	}
-	l.versions <- h.versions
-	o.end(l, h.end)
+	o.ended = append(o.ended, l)
 }

@@ -14,60 +14,55 @@ import (
 
 // lease is a task that was claimed, until its end is recorded or the lease is lost.
 //
-// Each write moves the task's version, so only one party at a time may present it. It therefore is a thing that one
-// party has: it lies in the lease, and is taken out by
+// Each write moves the task's version, so only one party at a time may present it: the one that has taken the token.
 //
-//   - a heartbeat, when it has a connection. It puts it back renewed;
-//   - a call of [Complete] by the handler, which waits for it, and puts it back when the statement has been answered.
-//     Until the transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it;
-//   - an exchange, when the handler has returned. It puts it back if the end is to be sent once more.
+//   - A heartbeat takes it when it has a connection.
+//   - A call of [Complete] by the handler waits for it, and puts it back when the statement has been answered. Until the
+//     transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it.
+//   - An exchange takes it when the handler has returned.
 //
 // All else is the owner's.
 type lease struct {
-	owner    *owner
-	task     taskstore.Task // as claimed
-	versions chan versions  // holds one
-	cancel   context.CancelCauseFunc
+	owner  *owner
+	task   taskstore.Task // as claimed
+	cancel context.CancelCauseFunc
+
+	token chan struct{} // holds one; who has it has these two
+	// The task's version, or the two that it may be at where the answer to a heartbeat was lost. The older comes first.
+	versions []taskstore.Millis
+	retryIn  time.Duration // what was decided when it failed
 
 	end   Event // what the handler came to; without Kind: it has not returned
 	maybe Kind  // the end that may be stored without our knowing; "": none
 	alone bool  // its end goes alone: with others it failed, maybe for one of them
 }
 
-// versions are what the database has to be shown of a task: its version, or the two that it may be at where the answer
-// to a heartbeat was lost. The older comes first. If that is refused the heartbeat was done, and the newer is right.
-type versions []taskstore.Millis
-
-// held is a lease of which somebody has the version.
-type held struct {
-	lease    *lease
-	versions versions
-	end      Event // how an exchange ends it
-}
-
-// take takes the version, if it is there.
-func (l *lease) take() (held, bool) {
+// take takes the token, if it is there.
+func (l *lease) take() bool {
 	select {
-	case vs := <-l.versions:
-		return held{lease: l, versions: vs}, true
+	case <-l.token:
+		return true
 	default:
-		return held{}, false
+		return false
 	}
 }
 
-// present returns h's task with its version.
-func (h *held) present() taskstore.Task {
-	t := h.lease.task
-	t.UpdatedAt = h.versions[0]
+func (l *lease) giveBack() { l.token <- struct{}{} }
+
+// present returns l's task with its version.
+func (l *lease) present() taskstore.Task {
+	t := l.task
+	t.UpdatedAt = l.versions[0]
 	return t
 }
 
-// advance notes that the task is not at the version that was presented, and reports whether there is another.
-func (h *held) advance() bool {
-	if len(h.versions) == 1 {
+// advance notes that the task is not at the version that was presented, and reports whether it may be at another: if
+// one of two is wrong, the heartbeat was done, and the newer is right.
+func (l *lease) advance() bool {
+	if len(l.versions) == 1 {
 		return false
 	}
-	h.versions = h.versions[1:]
+	l.versions = l.versions[1:]
 	return true
 }
 
@@ -76,8 +71,8 @@ func (o *owner) start(t taskstore.Task) {
 	if old := o.leases[t.ID]; old != nil {
 		o.lose(old, nil) // it was put back, and claimed anew
 	}
-	l := &lease{owner: o, task: t, versions: make(chan versions, 1)}
-	l.versions <- versions{t.UpdatedAt}
+	l := &lease{owner: o, task: t, versions: []taskstore.Millis{t.UpdatedAt}, token: make(chan struct{}, 1)}
+	l.giveBack()
 	o.leases[t.ID] = l
 	ctx, cancel := context.WithCancelCause(context.WithValue(o.handlers, leaseKey{}, l))
 	l.cancel = cancel
@@ -117,19 +112,16 @@ type leaseKey struct{}
 
 // complete completes the handler's task in tx.
 func (l *lease) complete(ctx context.Context, tx pgx.Tx) error {
-	h := held{lease: l}
 	select {
-	case h.versions = <-l.versions:
+	case <-l.token:
 	case <-ctx.Done():
 		return fmt.Errorf("complete task %d: %w", l.task.ID, context.Cause(ctx))
-	case <-l.owner.over: // Run has returned without waiting for this handler
-		return fmt.Errorf("complete task %d: %w", l.task.ID, ErrLeaseLost)
 	}
-	err := l.owner.store.complete(ctx, tx, h.present())
-	for isConflict(err) && h.advance() {
-		err = l.owner.store.complete(ctx, tx, h.present())
+	err := l.owner.store.complete(ctx, tx, l.present())
+	for isConflict(err) && l.advance() {
+		err = l.owner.store.complete(ctx, tx, l.present())
 	}
-	l.versions <- h.versions
+	l.giveBack()
 	switch {
 	case err == nil:
 		l.owner.do(func() { l.maybe = Completed })
@@ -172,13 +164,13 @@ func (o *owner) end(l *lease, end Event) {
 // lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored
 // by ourselves, that is most likely what happened: nothing is lost then, and the handler goes on.
 func (o *owner) lose(l *lease, err error) {
+	why := Event{Kind: Lost, Task: l.task, Took: l.end.Took, Err: err}
 	if l.maybe != "" {
-		l.end.Kind, l.end.Task, l.end.Unsure = l.maybe, l.task, true
-		o.drop(l, l.end)
-		return
+		why.Kind, why.Err, why.Unsure = l.maybe, l.end.Err, true
+	} else {
+		l.cancel(ErrLeaseLost)
 	}
-	l.cancel(ErrLeaseLost)
-	o.drop(l, Event{Kind: Lost, Task: l.task, Took: l.end.Took, Err: err})
+	o.drop(l, why)
 }
 
 // drop takes a lease out of the list, and tells why.

@@ -221,32 +221,33 @@ func (m *memory) Arrival() <-chan struct{} {
 	return m.arrival
 }
 
-func (m *memory) renew(ctx context.Context, leases []*lease) (hs []held, lost []int64, err error) {
+func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err error) {
 	end, err := m.begin(ctx, "heartbeat", taskstore.Ended{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer end()
 	for _, l := range leases {
-		h, ok := l.take()
-		if !ok {
+		if !l.take() {
 			continue
 		}
-		row, old := m.rows[l.task.ID], h.versions[0]
+		row, old := m.rows[l.task.ID], l.versions[0]
 		switch {
 		case row.UpdatedAt != old || row.Status != taskstore.Processing:
-			lost = append(lost, l.task.ID)
+			if !l.advance() {
+				lost = append(lost, l)
+			}
 		case l.task.ID == m.locked:
 		default:
 			m.move(row, taskstore.Processing)
-			h.versions = versions{row.UpdatedAt}
+			l.versions = []taskstore.Millis{row.UpdatedAt}
 			if m.after != nil && m.after("commit") != nil {
-				h.versions, err = versions{old, row.UpdatedAt}, errDown
+				l.versions, err = []taskstore.Millis{old, row.UpdatedAt}, errDown
 			}
 		}
-		hs = append(hs, h)
+		l.giveBack()
 	}
-	return hs, lost, err
+	return lost, err
 }
 
 func (m *memory) complete(_ context.Context, _ pgx.Tx, t taskstore.Task) error {

@@ -27,6 +27,7 @@ type owner struct {
 
 	trips   []*trip         // exchanges under way, in the order in which they began
 	turn    int             // of From, the one to claim from next
+	empty   int             // how many of From had no more, one after the other
 	arrival <-chan struct{} // closed when tasks come by this process; nil: some came since the last claim began
 	lastHit time.Time       // when tasks came last
 	pollAt  time.Time       // when to look for tasks
@@ -40,7 +41,6 @@ type owner struct {
 	awaySince time.Time     // the database is away; zero: it is not
 	backoff   time.Duration // before the next try
 	resumeAt  time.Time     // when that is
-	quietTill time.Time     // no requeues before
 
 	stopping bool // nothing is claimed any more
 	left     bool // handlers that have not returned are not waited for
@@ -64,7 +64,7 @@ func (o *owner) run(ctx context.Context) error {
 	o.inbox, o.over = make(chan func(), 2*o.cfg.Workers), make(chan struct{})
 	o.leases, o.free = make(map[int64]*lease), o.cfg.Workers
 	now := time.Now()
-	o.lastHit, o.beatAt, o.quietTill = now, now.Add(o.beatEvery()), now.Add(o.cfg.SilentFor)
+	o.lastHit, o.beatAt, o.requeueAt = now, now.Add(o.beatEvery()), now.Add(o.cfg.SilentFor)
 	defer context.AfterFunc(ctx, func() { o.do(o.stop) })()
 	defer func() {
 		close(o.over)
@@ -143,7 +143,7 @@ func (o *owner) heard(err error) {
 	case !o.awaySince.IsZero():
 		o.tell(Event{Kind: Back, Took: now.Sub(o.awaySince)})
 		o.awaySince, o.resumeAt = time.Time{}, time.Time{}
-		o.quietTill = now.Add(o.cfg.SilentFor)
+		o.requeueAt = now.Add(o.cfg.SilentFor) // all need the time to renew their leases
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,46 +22,52 @@ type store interface {
 	RetryDue(ctx context.Context, f taskstore.Filter, limit int) ([]int64, error)
 	Arrival() <-chan struct{}
 
-	renew(ctx context.Context, leases []*lease) (hs []held, lost []int64, err error)
+	renew(ctx context.Context, leases []*lease) (lost []*lease, err error)
 	complete(ctx context.Context, tx pgx.Tx, t taskstore.Task) error
 }
 
 // database is the store of a Run.
 type database struct{ *taskstore.Store }
 
-// renew renews leases, but for those whose version somebody else has. It returns what it took, also beside an error,
-// and the tasks that were not at the version that was presented.
+// renew renews leases, but for those whose token somebody else has, and returns those that are lost.
 //
-// It takes the versions when it has a connection: a handler may wait for one of them and have the pool's last.
-// It is a transaction, although one statement would do: so the new versions are known before the commit, and a lost
-// answer leaves a lease at one of two. If the server hears nothing more of the transaction, it ends it.
-func (d database) renew(ctx context.Context, leases []*lease) (hs []held, lost []int64, err error) {
+// It takes the tokens when it has a connection: a handler may wait for one and have the pool's last connection. It is a
+// transaction, although one statement would do: so the new versions are known before the commit, and a lost answer
+// leaves a lease at one of two. If the server hears nothing more of the transaction, it ends it.
+func (d database) renew(ctx context.Context, leases []*lease) (lost []*lease, err error) {
 	tx, err := d.BeginTx(ctx, pgx.TxOptions{
 		BeginQuery: "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '2s'",
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // of no effect after a commit
+	var held []*lease
 	var ts []taskstore.Task
 	for _, l := range leases {
-		if h, ok := l.take(); ok {
-			hs, ts = append(hs, h), append(ts, h.present())
+		if l.take() {
+			defer l.giveBack()
+			held, ts = append(held, l), append(ts, l.present())
 		}
 	}
-	if lost, err = lostIn(d.WithTx(tx).Heartbeat(ctx, ts)); err == nil {
+	gone, err := lostIn(d.WithTx(tx).Heartbeat(ctx, ts))
+	if err == nil {
 		err = tx.Commit(ctx)
 	}
-	for i, t := range ts {
-		switch old := hs[i].versions[0]; {
-		case t.UpdatedAt == old: // lost, or somebody has locked the row, a lost heartbeat perhaps
+	for i, l := range held {
+		switch old := l.versions[0]; {
+		case slices.Contains(gone, l.task.ID):
+			if !l.advance() {
+				lost = append(lost, l)
+			}
+		case ts[i].UpdatedAt == old: // somebody has locked the row, a heartbeat without answer perhaps
 		case err == nil:
-			hs[i].versions = versions{t.UpdatedAt}
+			l.versions = []taskstore.Millis{ts[i].UpdatedAt}
 		default:
-			hs[i].versions = versions{old, t.UpdatedAt}
+			l.versions = []taskstore.Millis{old, ts[i].UpdatedAt}
 		}
 	}
-	return hs, lost, err
+	return lost, err
 }
 
 // complete completes a task in tx.

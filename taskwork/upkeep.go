@@ -22,31 +22,24 @@ func (o *owner) beat(now time.Time) time.Time {
 	leases := slices.Collect(maps.Values(o.leases))
 	// So short that a connection which has gone mute leaves time for others.
 	o.call(max(o.beatEvery()/2, 500*time.Millisecond), func(ctx context.Context) func() {
-		hs, lost, err := o.store.renew(ctx, leases)
-		return func() { o.renewed(hs, lost, err) }
+		lost, err := o.store.renew(ctx, leases)
+		return func() {
+			o.beating = false
+			o.heard(err)
+			if err != nil {
+				o.beatAt = time.Time{} // as soon as the database is tried again
+			}
+			for _, l := range lost {
+				if l.maybe == "" || l.end.Kind != "" { // else its handler has completed it, and its return will tell
+					o.lose(l, nil)
+				}
+			}
+		}
 	})
 	return time.Time{}
 }
 
 func (o *owner) beatEvery() time.Duration { return o.cfg.SilentFor / 6 }
-
-// renewed ends a heartbeat.
-func (o *owner) renewed(hs []held, lost []int64, err error) {
-	o.beating = false
-	o.heard(err)
-	if err != nil {
-		o.beatAt = time.Time{} // as soon as the database is tried again
-	}
-	for _, h := range hs {
-		l := h.lease
-		// What its handler has completed is no longer held, too: the handler's return will tell.
-		gone := slices.Contains(lost, l.task.ID) && !h.advance() && (l.maybe == "" || l.end.Kind != "")
-		l.versions <- h.versions
-		if gone {
-			o.lose(l, nil)
-		}
-	}
-}
 
 // keep retries what is due, and requeues the tasks of silent workers, if it is time. It returns when to look again.
 func (o *owner) keep(now time.Time) time.Time {
@@ -57,7 +50,7 @@ func (o *owner) keep(now time.Time) time.Time {
 		return o.retryAt
 	}
 	o.keeping, o.retryAt = true, now.Add(jitter(max(o.cfg.Poll, time.Second)))
-	requeue := o.awaySince.IsZero() && now.After(o.quietTill) && now.After(o.requeueAt)
+	requeue := o.awaySince.IsZero() && now.After(o.requeueAt)
 	if requeue {
 		o.requeueAt = now.Add(jitter(o.beatEvery()))
 	}
