@@ -5,11 +5,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # Modules of their own, so that what they require stays out of an importer's go.sum.
-MODULES := . bench gormtest examples/tracing
+MODULES := . bench gormtest examples/metrics examples/tracing
 
 # What a change must pass, in this order.
-GATE := lint verify test-race race faults test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
-	readme release-check bench-databases demo test-matrix docker-test
+GATE := lint verify test-race race faults test-gorm test-metrics test-tracing test-role test-pgbouncer plans-check \
+	prove-checks readme release-check bench-databases demo test-matrix docker-test
 
 # The parts of the store's suite for which it matters how a Store is connected.
 STORE_SUITE := $(addprefix ./internal/storetest/,behaviour keys work taskwork)
@@ -66,6 +66,10 @@ test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each 
 .PHONY: test-gorm
 test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its own)
 	cd gormtest && go test ./...
+
+.PHONY: test-metrics
+test-metrics: ## Test the example of metrics, and its dashboard on a real Prometheus (a module of its own)
+	cd examples/metrics && go test ./...
 
 .PHONY: test-tracing
 test-tracing: ## Test the example of a traced pool (a module of its own)
