@@ -14,18 +14,15 @@ import (
 // trip is one exchange with the database: the ends of leases go there, and tasks come back.
 type trip struct {
 	leases []*lease
-	want   int // tasks
-	turn   int // of From, the one to claim from
+	want   int              // tasks
+	from   taskstore.Filter // where to claim
 	began  time.Time
-
-	ended bool    // the leases are ended, but for those lost
-	lost  []int64 // these tasks were not at the version that was presented
-	tasks []taskstore.Task
-	err   error
+	tasks  []taskstore.Task
+	err    error
 }
 
 // One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is
-// locked or the server is slow, others go beside it; at most half of them carry a lease that goes alone.
+// locked, a connection has gone mute or the server is slow, others overtake it.
 const (
 	maxTrips  = 4
 	longTrip  = 250 * time.Millisecond
@@ -35,30 +32,30 @@ const (
 // An idle worker looks about ten times a second, so that it soon notices what other processes create. It waits for Poll
 // where nothing has come for long.
 const (
-	minPoll   = 10 * time.Millisecond
+	minPoll   = 2 * time.Millisecond
 	shortPoll = 120 * time.Millisecond
 	longIdle  = time.Hour
 )
 
 // exchange begins a trip if there is something to send or to ask for, and returns when to look again.
-func (o *owner) exchange(now time.Time) time.Time {
+func (o *owner) exchange(now time.Time) time.Duration {
 	if n := len(o.trips); n == maxTrips {
-		return time.Time{}
+		return never
 	} else if n > 0 {
-		if due := o.trips[n-1].began.Add(longTrip); now.Before(due) {
-			return due
+		if wait := o.trips[n-1].began.Add(longTrip).Sub(now); wait > 0 {
+			return wait
 		}
 	}
-	t := &trip{leases: o.ready(), want: o.free, turn: o.turn, began: now}
-	if o.stopping || len(t.leases) > 0 && t.leases[0].alone {
+	t := &trip{leases: o.ready(), want: o.free, from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
+	if o.stopping {
 		t.want = 0
 	}
-	switch {
+	switch wait := o.pollAt.Sub(now); {
 	case len(t.leases) > 0:
 	case t.want == 0:
-		return time.Time{}
-	case now.Before(o.pollAt):
-		return o.pollAt
+		return never
+	case wait > 0:
+		return wait
 	}
 	if t.want > 0 {
 		o.free -= t.want
@@ -70,17 +67,19 @@ func (o *owner) exchange(now time.Time) time.Time {
 		o.travel(ctx, t)
 		return func() { o.arrive(t) }
 	})
-	return now.Add(longTrip)
+	return longTrip
 }
 
-// ready takes leases whose end waits to be recorded: those that can go together, or one that goes alone.
+// ready takes leases whose end can be sent.
 func (o *owner) ready() (ready []*lease) {
 	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
 		switch {
 		case !o.holds(l):
 			return true
-		case len(ready) == maxEnding, len(ready) > 0 && (l.alone || ready[0].alone),
-			l.alone && len(o.trips) >= maxTrips/2, !l.take():
+		case len(ready) == maxEnding || !l.take():
+			return false
+		case l.lockedAt == l.versions[0]:
+			l.giveBack()
 			return false
 		}
 		ready = append(ready, l)
@@ -91,24 +90,39 @@ func (o *owner) ready() (ready []*lease) {
 
 // travel is a trip's calls of the database.
 func (o *owner) travel(ctx context.Context, t *trip) {
-	ends, err := o.endsOf(ctx, t.leases)
-	if err != nil {
-		t.err = err
-		return
-	}
 	n := t.want
 	if o.cfg.Fair {
 		n = 0 // an exchange does not take integrations in turn
 	}
-	t.tasks, err = o.store.Exchange(ctx, ends, o.cfg.From[t.turn%len(o.cfg.From)], n)
-	t.lost, t.err = lostIn(err)
-	t.ended = t.err == nil
-	if o.cfg.Fair && t.ended && t.want > 0 {
+	t.tasks, t.err = o.send(ctx, t.leases, t.from, n)
+	if refused(t.err) && len(t.leases) > 1 { // for one of them: the others can be ended without it
+		for _, l := range t.leases {
+			_, t.err = o.send(ctx, []*lease{l}, t.from, 0)
+		}
+	}
+	if o.cfg.Fair && t.want > 0 && t.err == nil {
 		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
 	}
 }
 
-// endsOf returns what to send. Of tasks that failed it asks how often they did before.
+// send ends leases, notes in each what became of that, and claims n tasks.
+func (o *owner) send(
+	ctx context.Context, leases []*lease, from taskstore.Filter, n int,
+) (ts []taskstore.Task, err error) {
+	ends, err := o.endsOf(ctx, leases)
+	if err == nil {
+		ts, err = o.store.Exchange(ctx, ends, from, n)
+	}
+	lost, other := lostIn(err)
+	for _, l := range leases {
+		if l.sent = other; slices.Contains(lost, l.task.ID) {
+			l.sent = err
+		}
+	}
+	return ts, other
+}
+
+// endsOf returns how leases end. Of tasks that failed it asks how often they did before.
 func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended, err error) {
 	var failed []int64
 	for _, l := range leases {
@@ -131,15 +145,6 @@ func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended,
 	return e, err
 }
 
-// rest returns how long to wait after a claim that found nothing more, if nothing has come for that long.
-func (o *owner) rest(idle time.Duration) time.Duration {
-	wait := min(max(idle/16, minPoll), o.cfg.Poll)
-	if idle < longIdle {
-		wait = min(wait, shortPoll)
-	}
-	return jitter(wait)
-}
-
 // retryIn returns after how long a task is tried again; 0: never.
 func (o *owner) retryIn(failures int, err error) time.Duration {
 	if !errors.As(err, new(permanentError)) {
@@ -154,58 +159,58 @@ func (o *owner) retryIn(failures int, err error) time.Duration {
 func (o *owner) arrive(t *trip) {
 	now := time.Now()
 	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
-	for _, l := range t.leases {
-		o.record(l, t)
-	}
-	if t.want > 0 {
-		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
-		o.claimed(t, now)
-	}
 	if len(t.leases) == 0 || !locked(t.err) && !refused(t.err) {
 		o.heard(t.err)
 	}
-}
-
-// claimed begins to work on what came, and decides when to ask for more.
-func (o *owner) claimed(t *trip, now time.Time) {
+	for _, l := range t.leases {
+		o.record(l)
+	}
+	if t.want == 0 {
+		return
+	}
+	o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
 	o.free += t.want - len(t.tasks)
 	for _, task := range t.tasks {
 		o.lastHit = now
 		o.start(task)
 	}
 	o.pollAt = now
-	if o.empty++; len(t.tasks) == t.want || o.arrival == nil {
-		o.empty = 0
-	} else if o.empty == len(o.cfg.From) {
-		o.empty = 0
-		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)))
+	if len(t.tasks) < t.want && o.arrival != nil {
+		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)) / time.Duration(len(o.cfg.From)))
 	}
 }
 
+// rest returns how long to wait before a queue is looked at again, if nothing has come for that long.
+func (o *owner) rest(idle time.Duration) time.Duration {
+	wait := min(max(idle/16, minPoll), o.cfg.Poll)
+	if idle < longIdle {
+		wait = min(wait, shortPoll)
+	}
+	return jitter(wait)
+}
+
 // record notes what became of a lease's end.
-func (o *owner) record(l *lease, t *trip) {
+func (o *owner) record(l *lease) {
 	defer l.giveBack()
-	switch {
-	case slices.Contains(t.lost, l.task.ID):
-		if !l.advance() {
-			o.lose(l, nil)
-			return
-		}
-	case t.ended:
+	switch err := l.sent; {
+	case err == nil:
 		l.end.RetryIn = l.retryIn
 		o.drop(l, l.end)
 		return
-	case !l.alone:
-		l.alone = locked(t.err) || refused(t.err)
-	case locked(t.err):
-		o.tell(Event{Kind: Delayed, Task: l.task, Err: t.err})
-	case refused(t.err) && l.end.Kind == Completed:
-		l.end.Kind, l.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", t.err)
-	case refused(t.err): // it comes back when it has been silent for long enough
-		o.lose(l, t.err)
+	case isConflict(err) && l.advance():
+	case isConflict(err):
+		o.lose(l, nil)
+		return
+	case locked(err):
+		l.lockedAt, o.beatAt = l.versions[0], time.Time{}
+		o.tell(Event{Kind: Delayed, Task: l.task, Err: err})
+	case refused(err) && l.end.Kind == Completed:
+		l.end.Kind, l.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", err)
+	case refused(err): // it comes back when it has been silent for long enough
+		o.lose(l, err)
 		return
 	}
-	if errors.Is(t.err, taskstore.ErrUncertain) {
+	if errors.Is(l.sent, taskstore.ErrUncertain) {
 		l.maybe = cmp.Or(l.maybe, l.end.Kind)
 	}
 	o.ended = append(o.ended, l)

@@ -27,14 +27,15 @@ type lease struct {
 	task   taskstore.Task // as claimed
 	cancel context.CancelCauseFunc
 
-	token chan struct{} // holds one; who has it has these two
+	token chan struct{} // holds one; who has it has what follows
 	// The task's version, or the two that it may be at where the answer to a heartbeat was lost. The older comes first.
 	versions []taskstore.Millis
-	retryIn  time.Duration // what was decided when it failed
+	lockedAt taskstore.Millis // somebody had locked the row at that version: a heartbeat that renews it tells that it is free
+	retryIn  time.Duration    // what was decided when it failed
+	sent     error            // what became of its end when it was sent last
 
 	end   Event // what the handler came to; without Kind: it has not returned
 	maybe Kind  // the end that may be stored without our knowing; "": none
-	alone bool  // its end goes alone: with others it failed, maybe for one of them
 }
 
 // take takes the token, if it is there.

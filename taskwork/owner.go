@@ -27,7 +27,6 @@ type owner struct {
 
 	trips   []*trip         // exchanges under way, in the order in which they began
 	turn    int             // of From, the one to claim from next
-	empty   int             // how many of From had no more, one after the other
 	arrival <-chan struct{} // closed when tasks come by this process; nil: some came since the last claim began
 	lastHit time.Time       // when tasks came last
 	pollAt  time.Time       // when to look for tasks
@@ -75,7 +74,7 @@ func (o *owner) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !o.done() {
-		timer.Reset(time.Until(o.act(time.Now())))
+		timer.Reset(o.act(time.Now()))
 		select {
 		case f := <-o.inbox:
 			f()
@@ -104,18 +103,15 @@ func (o *owner) do(f func()) {
 }
 
 // act begins what is due, and returns when to look again.
-func (o *owner) act(now time.Time) time.Time {
-	if now.Before(o.resumeAt) {
-		return o.resumeAt
+func (o *owner) act(now time.Time) time.Duration {
+	if wait := o.resumeAt.Sub(now); wait > 0 {
+		return wait
 	}
-	next := now.Add(time.Hour)
-	for _, due := range []time.Time{o.exchange(now), o.beat(now), o.keep(now)} {
-		if !due.IsZero() && due.Before(next) {
-			next = due
-		}
-	}
-	return next
+	return min(o.exchange(now), o.beat(now), o.keep(now))
 }
+
+// never is when to look again where something else has to happen first.
+const never = time.Hour
 
 // call calls the database in a goroutine of its own, for at most that long, and has the owner's do the answer.
 func (o *owner) call(timeout time.Duration, f func(context.Context) (answer func())) {

@@ -99,33 +99,29 @@ func Run(ctx context.Context, s *taskstore.Store, cfg Config, h Handler) error {
 
 // complete returns c with its defaults, or an error if it cannot be meant.
 func (c Config) complete() (Config, error) {
-	refuse := func(format string, args ...any) (Config, error) {
-		return c, fmt.Errorf("taskwork: "+format, args...)
-	}
+	var err error
 	switch {
 	case c.Fair && len(c.From) > 0:
-		return refuse("Fair takes from all integrations in turn, From says what to take from: set one of them")
+		err = errors.New("taskwork: Fair takes from all integrations in turn, From says what to take from: set one of them")
 	case c.Workers < 0 || c.Workers > maxWorkers:
-		return refuse("Workers is %d, not between 0 and %d", c.Workers, maxWorkers)
+		err = fmt.Errorf("taskwork: Workers is %d, not between 0 and %d", c.Workers, maxWorkers)
 	case c.SilentFor != 0 && c.SilentFor < time.Second:
-		return refuse("SilentFor is %v, less than a second", c.SilentFor)
+		err = fmt.Errorf("taskwork: SilentFor is %v, less than a second", c.SilentFor)
 	case c.Timeout < 0 || c.Poll < 0 || c.Grace < 0:
-		return refuse("Timeout %v, Poll %v or Grace %v is negative", c.Timeout, c.Poll, c.Grace)
+		err = fmt.Errorf("taskwork: Timeout %v, Poll %v or Grace %v is negative", c.Timeout, c.Poll, c.Grace)
 	}
 	c.Workers = cmp.Or(c.Workers, 10)
 	c.SilentFor = cmp.Or(c.SilentFor, time.Minute)
 	c.Poll = cmp.Or(c.Poll, time.Second)
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Retry == nil {
 		c.Retry = DefaultRetry
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.From = slices.Clone(c.From); len(c.From) == 0 {
 		c.From = []taskstore.Filter{{}}
 	}
-	return c, nil
+	return c, err
 }
 
 const maxWorkers = 10_000 // a claim's limit

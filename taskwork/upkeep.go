@@ -11,12 +11,12 @@ import (
 const maxUpkeep = 1000
 
 // beat begins a heartbeat of all leases if it is time, and returns when to look again.
-func (o *owner) beat(now time.Time) time.Time {
+func (o *owner) beat(now time.Time) time.Duration {
 	if o.beating || len(o.leases) == 0 {
-		return time.Time{}
+		return never
 	}
-	if now.Before(o.beatAt) {
-		return o.beatAt
+	if wait := o.beatAt.Sub(now); wait > 0 {
+		return wait
 	}
 	o.beating, o.beatAt = true, now.Add(o.beatEvery())
 	leases := slices.Collect(maps.Values(o.leases))
@@ -36,18 +36,18 @@ func (o *owner) beat(now time.Time) time.Time {
 			}
 		}
 	})
-	return time.Time{}
+	return never
 }
 
 func (o *owner) beatEvery() time.Duration { return o.cfg.SilentFor / 6 }
 
 // keep retries what is due, and requeues the tasks of silent workers, if it is time. It returns when to look again.
-func (o *owner) keep(now time.Time) time.Time {
+func (o *owner) keep(now time.Time) time.Duration {
 	if o.keeping || o.stopping {
-		return time.Time{}
+		return never
 	}
-	if now.Before(o.retryAt) {
-		return o.retryAt
+	if wait := o.retryAt.Sub(now); wait > 0 {
+		return wait
 	}
 	o.keeping, o.retryAt = true, now.Add(jitter(max(o.cfg.Poll, time.Second)))
 	requeue := o.awaySince.IsZero() && now.After(o.requeueAt)
@@ -73,5 +73,5 @@ func (o *owner) keep(now time.Time) time.Time {
 			o.heard(err)
 		}
 	})
-	return time.Time{}
+	return never
 }
