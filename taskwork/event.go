@@ -40,6 +40,13 @@ type Event struct {
 	Unsure bool
 }
 
+// levels are those at which events are logged.
+var levels = map[Kind]slog.Level{
+	Failed: slog.LevelWarn, Lost: slog.LevelWarn, Delayed: slog.LevelWarn, Away: slog.LevelWarn,
+	Claimed: slog.LevelDebug, Started: slog.LevelDebug, Completed: slog.LevelDebug, Released: slog.LevelDebug,
+	Retried: slog.LevelInfo, Requeued: slog.LevelInfo, Back: slog.LevelInfo,
+}
+
 // tell tells an event to whoever wants to know. What is logged never has an argument.
 func (o *owner) tell(e Event) {
 	if e.Task.ID != 0 {
@@ -51,15 +58,7 @@ func (o *owner) tell(e Event) {
 	if o.cfg.Observe != nil {
 		o.cfg.Observe(e)
 	}
-	var level slog.Level
-	switch e.Kind {
-	case Failed, Lost, Delayed, Away:
-		level = slog.LevelWarn
-	case Retried, Requeued, Back:
-		level = slog.LevelInfo
-	default:
-		level = slog.LevelDebug
-	}
+	level := levels[e.Kind]
 	if !o.cfg.Log.Enabled(o.calls, level) {
 		return
 	}

@@ -39,30 +39,23 @@ const (
 
 // exchange begins a trip if there is something to send or to ask for, and returns when to look again.
 func (o *owner) exchange(now time.Time) time.Duration {
-	if n := len(o.trips); n == maxTrips {
-		return never
-	} else if n > 0 {
-		if wait := o.trips[n-1].began.Add(longTrip).Sub(now); wait > 0 {
-			return wait
-		}
+	if o.trips == maxTrips || o.trips > 0 && now.Before(o.tripAt) {
+		return longTrip
 	}
-	t := &trip{leases: o.ready(), want: o.free, from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
-	if o.stopping {
-		t.want = 0
+	t := &trip{leases: o.ready(), from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
+	wait := max(o.pollAt.Sub(now), 0)
+	if !o.stopping && (wait == 0 || len(t.leases) > 0) {
+		t.want = o.free
 	}
-	switch wait := o.pollAt.Sub(now); {
-	case len(t.leases) > 0:
-	case t.want == 0:
-		return never
-	case wait > 0:
-		return wait
+	if t.want == 0 && len(t.leases) == 0 {
+		return cmp.Or(wait, never)
 	}
 	if t.want > 0 {
 		o.free -= t.want
 		o.turn++
 		o.arrival = o.store.Arrival() // before the claim, so that nothing that comes after it is missed
 	}
-	o.trips = append(o.trips, t)
+	o.trips, o.tripAt = o.trips+1, now.Add(longTrip)
 	o.call(o.patience(), func(ctx context.Context) func() {
 		o.travel(ctx, t)
 		return func() { o.arrive(t) }
@@ -131,6 +124,9 @@ func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended,
 		}
 	}
 	before, err := o.store.Failures(ctx, failed...)
+	if err != nil {
+		return e, err
+	}
 	for _, l := range leases {
 		switch t := l.present(); l.end.Kind {
 		case Completed:
@@ -138,11 +134,11 @@ func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended,
 		case Released:
 			e.Released = append(e.Released, t)
 		default:
-			l.retryIn = o.retryIn(before[t.ID].Count+1, l.end.Err)
-			e.Failed = append(e.Failed, taskstore.Failure{Task: t, Reason: l.end.Err.Error(), RetryIn: l.retryIn})
+			l.end.RetryIn = o.retryIn(before[t.ID].Count+1, l.end.Err)
+			e.Failed = append(e.Failed, taskstore.Failure{Task: t, Reason: l.end.Err.Error(), RetryIn: l.end.RetryIn})
 		}
 	}
-	return e, err
+	return e, nil
 }
 
 // retryIn returns after how long a task is tried again; 0: never.
@@ -158,7 +154,7 @@ func (o *owner) retryIn(failures int, err error) time.Duration {
 // arrive ends a trip.
 func (o *owner) arrive(t *trip) {
 	now := time.Now()
-	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
+	o.trips, o.tripAt = o.trips-1, now
 	if len(t.leases) == 0 || !locked(t.err) && !refused(t.err) {
 		o.heard(t.err)
 	}
@@ -194,7 +190,6 @@ func (o *owner) record(l *lease) {
 	defer l.giveBack()
 	switch err := l.sent; {
 	case err == nil:
-		l.end.RetryIn = l.retryIn
 		o.drop(l, l.end)
 		return
 	case isConflict(err) && l.advance():

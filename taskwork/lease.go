@@ -27,12 +27,10 @@ type lease struct {
 	task   taskstore.Task // as claimed
 	cancel context.CancelCauseFunc
 
-	token chan struct{} // holds one; who has it has what follows
-	// The task's version, or the two that it may be at where the answer to a heartbeat was lost. The older comes first.
-	versions []taskstore.Millis
-	lockedAt taskstore.Millis // somebody had locked the row at that version: a heartbeat that renews it tells that it is free
-	retryIn  time.Duration    // what was decided when it failed
-	sent     error            // what became of its end when it was sent last
+	token    chan struct{}      // holds one; who has it has the next three
+	versions []taskstore.Millis // the task's, or the two that it may be at: the answer to a heartbeat was lost. Older first
+	lockedAt taskstore.Millis   // somebody had locked the row at that version. A heartbeat that renews it tells that it is free
+	sent     error              // what became of its end when it was sent last
 
 	end   Event // what the handler came to; without Kind: it has not returned
 	maybe Kind  // the end that may be stored without our knowing; "": none
@@ -86,26 +84,19 @@ func (o *owner) start(t taskstore.Task) {
 	go func() {
 		began, err := time.Now(), errors.New("the handler ended its goroutine by runtime.Goexit")
 		defer func() { // also then
+			if r := recover(); r != nil {
+				err = fmt.Errorf("panic: %v\n\n%s", r, debug.Stack())
+			}
 			took := time.Since(began)
 			o.do(func() { o.returned(l, err, took) })
 		}()
-		err = call(ctx, o.cfg.Timeout, o.handler, t)
-	}()
-}
-
-// call calls h, and returns a panic as an error.
-func call(ctx context.Context, timeout time.Duration, h Handler, t taskstore.Task) (err error) {
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n\n%s", r, debug.Stack())
+		if o.cfg.Timeout > 0 {
+			var end context.CancelFunc
+			ctx, end = context.WithTimeout(ctx, o.cfg.Timeout)
+			defer end()
 		}
+		err = o.handler(ctx, t)
 	}()
-	return h(ctx, t)
 }
 
 // leaseKey is where a handler's context has its lease.
@@ -139,25 +130,24 @@ func (l *lease) complete(ctx context.Context, tx pgx.Tx) error {
 func (o *owner) returned(l *lease, err error, took time.Duration) {
 	o.free++
 	l.cancel(nil)
-	end := Event{Kind: Completed, Task: l.task, Took: took, Err: err}
+	end := Event{Kind: Completed, Took: took, Err: err}
+	if err != nil {
+		end.Kind = Failed
+		if o.handlers.Err() != nil { // it gave up since Run stops
+			end.Kind = Released
+		}
+	}
 	switch {
 	case l.end.Kind != "": // Run did not wait for it
 	case err == nil && l.maybe == Completed:
 		o.drop(l, end)
-	case err == nil:
-		o.end(l, end)
-	case o.handlers.Err() != nil: // it gave up since Run stops
-		end.Kind = Released
-		o.end(l, end)
 	default:
-		end.Kind = Failed
 		o.end(l, end)
 	}
 }
 
 // end has the next exchange end l.
 func (o *owner) end(l *lease, end Event) {
-	end.Task = l.task
 	l.end = end
 	o.ended = append(o.ended, l)
 }
@@ -165,7 +155,7 @@ func (o *owner) end(l *lease, end Event) {
 // lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored
 // by ourselves, that is most likely what happened: nothing is lost then, and the handler goes on.
 func (o *owner) lose(l *lease, err error) {
-	why := Event{Kind: Lost, Task: l.task, Took: l.end.Took, Err: err}
+	why := Event{Kind: Lost, Took: l.end.Took, Err: err}
 	if l.maybe != "" {
 		why.Kind, why.Err, why.Unsure = l.maybe, l.end.Err, true
 	} else {
@@ -178,6 +168,7 @@ func (o *owner) lose(l *lease, err error) {
 func (o *owner) drop(l *lease, why Event) {
 	if o.holds(l) {
 		delete(o.leases, l.task.ID)
+		why.Task = l.task
 		o.tell(why)
 	}
 }

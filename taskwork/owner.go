@@ -25,7 +25,8 @@ type owner struct {
 	ended  []*lease         // those whose end waits to be recorded
 	free   int              // handlers for whom no task is here or asked for
 
-	trips   []*trip         // exchanges under way, in the order in which they began
+	trips   int             // exchanges under way
+	tripAt  time.Time       // when the next may begin all the same
 	turn    int             // of From, the one to claim from next
 	arrival <-chan struct{} // closed when tasks come by this process; nil: some came since the last claim began
 	lastHit time.Time       // when tasks came last
@@ -165,5 +166,5 @@ func (o *owner) stop() {
 
 // done reports whether all that was claimed has come to its end.
 func (o *owner) done() bool {
-	return o.late || o.stopping && len(o.leases) == 0 && len(o.trips) == 0 && (o.left || o.free == o.cfg.Workers)
+	return o.late || o.stopping && len(o.leases) == 0 && o.trips == 0 && (o.left || o.free == o.cfg.Workers)
 }
