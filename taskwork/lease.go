@@ -17,7 +17,7 @@ import (
 // Each write moves the task's version, so only one party at a time may present it: the one that has taken the token.
 //
 //   - A heartbeat takes it when it has a connection.
-//   - A call of [Complete] by the handler waits for it, and puts it back when the statement has been answered. Until the
+//   - A call of [Complete] by the handler waits for it, and gives it back when the statement has been answered. Until the
 //     transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it.
 //   - An exchange takes it when the handler has returned.
 //
@@ -27,10 +27,11 @@ type lease struct {
 	task   taskstore.Task // as claimed
 	cancel context.CancelCauseFunc
 
-	token    chan struct{}      // holds one; who has it has the next three
-	versions []taskstore.Millis // the task's, or the two that it may be at: the answer to a heartbeat was lost. Older first
-	lockedAt taskstore.Millis   // somebody had locked the row at that version. A heartbeat that renews it tells that it is free
-	sent     error              // what became of its end when it was sent last
+	token chan struct{} // holds one; who has it has these
+	// The task's version, or the two that it may be at since the answer to a heartbeat was lost. The older comes first.
+	versions []taskstore.Millis
+	lockedAt taskstore.Millis // the version at which somebody had locked the row
+	sent     error            // what became of its end when it was sent last
 
 	end   Event // what the handler came to; without Kind: it has not returned
 	maybe Kind  // the end that may be stored without our knowing; "": none

@@ -107,8 +107,9 @@ func (m *memory) begin(ctx context.Context, call string, e taskstore.Ended) (end
 }
 
 var (
-	errDown = errors.New("connection refused")
-	errMute = errors.New("never answers")
+	errDown   = errors.New("connection refused")
+	errMute   = errors.New("never answers")
+	errUndone = errors.New("rolled back, and nobody was told")
 )
 
 func (m *memory) Exchange(
@@ -241,8 +242,14 @@ func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err
 		default:
 			m.move(row, taskstore.Processing)
 			l.versions = []taskstore.Millis{row.UpdatedAt}
-			if m.after != nil && m.after("commit") != nil {
+			if m.after == nil {
+				break
+			}
+			if lost := m.after("commit"); lost != nil {
 				l.versions, err = []taskstore.Millis{old, row.UpdatedAt}, errDown
+				if errors.Is(lost, errUndone) {
+					row.UpdatedAt = old
+				}
 			}
 		}
 		l.giveBack()

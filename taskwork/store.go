@@ -83,10 +83,7 @@ func lostIn(err error) ([]int64, error) {
 	return nil, err
 }
 
-func isConflict(err error) bool {
-	lost, _ := lostIn(err)
-	return len(lost) > 0
-}
+func isConflict(err error) bool { return errors.As(err, new(*taskstore.ConflictError)) }
 
 // locked reports whether the database did not answer in time: somebody has locked a row, most likely.
 func locked(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
