@@ -17,8 +17,8 @@ import (
 // Each write moves the task's version, so only one party at a time may present it: the one that has taken the token.
 //
 //   - A heartbeat takes it when it has a connection.
-//   - A call of [Complete] by the handler waits for it, and gives it back when the statement has been answered. Until the
-//     transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it.
+//   - A call of [Complete] by the handler waits for it, and gives it back when the statement has been answered. Until
+//     the transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it.
 //   - An exchange takes it when the handler has returned.
 //
 // All else is the owner's.
