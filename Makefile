@@ -157,6 +157,17 @@ bench: ## Measure the store against its peers, as ratios in one run (about fifte
 bench-quick: ## The same in about two minutes, and only roughly
 	cd bench && go run . -quick
 
+.PHONY: bench-queue
+bench-queue: bench/node/node_modules ## Measure taskwork against other job queues (about an hour and a half)
+	cd bench && go run ./queue
+
+.PHONY: bench-queue-quick
+bench-queue-quick: bench/node/node_modules ## The same in about six minutes, and only roughly
+	cd bench && go run ./queue -quick -json /tmp/queue-quick.json
+
+bench/node/node_modules: bench/node/package-lock.json
+	cd bench/node && npm ci --no-audit --no-fund && touch node_modules
+
 .PHONY: bench-scale
 bench-scale: ## A claim's latency as the table grows to ten million rows (by hand)
 	cd bench && go run . -scale
