@@ -158,12 +158,12 @@ bench-quick: ## The same in about two minutes, and only roughly
 	cd bench && go run . -quick
 
 .PHONY: bench-queue
-bench-queue: bench/node/node_modules ## Measure taskwork against other job queues (about an hour and a half)
-	cd bench && go run ./queue
+bench-queue: bench/node/node_modules ## Measure taskwork beside other job queues, and write it down (about an hour)
+	cd bench && go run ./queue -save $(ARGS)
 
 .PHONY: bench-queue-quick
-bench-queue-quick: bench/node/node_modules ## The same in about six minutes, and only roughly
-	cd bench && go run ./queue -quick -json /tmp/queue-quick.json
+bench-queue-quick: bench/node/node_modules ## The same in about four minutes, and only roughly
+	cd bench && go run ./queue -quick $(ARGS)
 
 bench/node/node_modules: bench/node/package-lock.json
 	cd bench/node && npm ci --no-audit --no-fund && touch node_modules

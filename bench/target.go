@@ -26,6 +26,10 @@ var promises = []promise{
 	{"create one, 1 goroutine, to pgx", "create-1", ours, "pgx", rate, 0.95, false},
 	{"create 1,000, to gorm", "create-many-1000", ours, "gorm", rate, 1.3, false},
 	{"create 1,000, to bare COPY", "create-many-1000", ours, "pgx", rate, 0.95, false},
+	{
+		"create 1,000, to the same without the indexes of claims by kind", "create-many-1000-bare",
+		ours, "taskstore, without", rate, 0.9, false,
+	},
 	{"get, 8 goroutines, to pgx", "get-8", ours, "pgx", rate, 0.95, false},
 	{"get, 8 goroutines, to gorm", "get-8", ours, "gorm", rate, 1.3, false},
 	{"list 100, to pgx", "list-100", ours, "pgx", rate, 0.95, false},

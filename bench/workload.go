@@ -40,6 +40,7 @@ const (
 	homeMain     = "main"
 	homeFinished = "finished" // a million finished tasks
 	homeSnapshot = "snapshot" // an old snapshot and 100,000 dead entries
+	homeBare     = "bare"     // lacks the indexes that serve claims by kind
 )
 
 // distances are databases that lie so far from the peers, each way.
@@ -77,7 +78,7 @@ func workloads(quick bool) []workload {
 		}
 	}
 	ws = append(ws,
-		createMany(1_000), createMany(100_000/shrink),
+		createMany(1_000), createMany(100_000/shrink), createManyBare(),
 		get(), list("list-100", 0), list("list-100-integration", 200), update(),
 	)
 	for _, batch := range []int{1, 10, 100, 500} {
@@ -168,6 +169,23 @@ FROM generate_series(1::bigint, %d) AS i RETURNING id;
 	}
 	if n > 10_000 {
 		w.limit, w.cold = 1, true
+	}
+	return w
+}
+
+// createManyBare measures what the indexes cost that serve claims by kind.
+func createManyBare() workload {
+	w := createMany(1_000)
+	w.name, w.what = "create-many-1000-bare", "create 1000 tasks in one call, with and without the indexes of claims by kind"
+	w.entries = []entry{{ours, ours, homeMain}, {"taskstore, without", ours, homeBare}}
+	w.prepare = func(ctx context.Context, d *database) error {
+		if d.name == homeBare {
+			err := d.exec(ctx, "DROP INDEX IF EXISTS idx_tasks_pending_batch, idx_tasks_pending_integration, idx_tasks_pending_template")
+			if err != nil {
+				return err
+			}
+		}
+		return d.empty(ctx)
 	}
 	return w
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -20,10 +21,13 @@ import (
 type options struct {
 	cells, systems *regexp.Regexp
 	rounds         int
-	measure, hold  time.Duration // of a cell, and of one beside old snapshots
+	measure, hold  time.Duration // a measurement, and a held snapshot
 	pickups        int           // of a task on an idle system
-	json, profiles string
+	save           bool
+	profiles       string
 }
+
+const resultsFile = "queue.json"
 
 func main() {
 	log.SetFlags(log.Ltime)
@@ -37,17 +41,17 @@ func main() {
 	}
 	var o options
 	cells := flag.String("cells", "", "only the cells whose name matches this regular expression")
-	names := flag.String("systems", "", "only the systems whose name matches this regular expression")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often each cell is measured, but for those that take minutes")
-	flag.DurationVar(&o.measure, "measure", 5*time.Second, "how long a measurement takes")
-	flag.DurationVar(&o.hold, "hold", 2*time.Minute, "how long one beside old snapshots takes")
-	flag.IntVar(&o.pickups, "pickups", 25, "how many tasks are created on an idle system, by each way")
+	names := flag.String("systems", "", "only the systems whose name matches this regular expression; ours always runs")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often a cell is measured, but for those that take long")
+	flag.DurationVar(&o.measure, "measure", 3*time.Second, "how long a measurement takes")
+	flag.DurationVar(&o.hold, "hold", 2*time.Minute, "how long a snapshot is held; what else takes long is in proportion")
+	flag.IntVar(&o.pickups, "pickups", 60, "how many tasks are created on an idle system")
 	quick := flag.Bool("quick", false, "a rough measurement in about four minutes")
-	flag.StringVar(&o.json, "json", "queue.json", "write the results to this file")
+	flag.BoolVar(&o.save, "save", false, "keep the results in "+resultsFile+" and "+pageFile+", instead of earlier ones of these cells")
 	flag.StringVar(&o.profiles, "profiles", "", "write CPU profiles of our own processes into this directory")
 	flag.Parse()
 	if *quick {
-		o.rounds, o.measure, o.hold, o.pickups = 1, 2*time.Second, 8*time.Second, 3
+		o.rounds, o.measure, o.hold, o.pickups = 1, time.Second, 4*time.Second, 3
 	}
 	var err error
 	if o.cells, err = regexp.Compile(*cells); err == nil {
@@ -63,7 +67,7 @@ func main() {
 
 func run(ctx context.Context, o options) error {
 	server, err := pgserver.Start(ctx, pgserver.Durable(),
-		pgserver.Setting("max_connections", "300"),
+		pgserver.Setting("max_connections", "500"),
 		pgserver.Setting("shared_buffers", "2GB"),
 		pgserver.Setting("max_wal_size", "16GB"),
 		pgserver.Setting("checkpoint_timeout", "1h"), // autovacuum stays as it is: a queue needs it
@@ -72,31 +76,39 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer server.Close() //nolint:errcheck // it ends with the process in any case
+	var rep report
+	if o.save {
+		if err := rep.read(resultsFile); err != nil {
+			return err
+		}
+	}
 	var version string
-	if err := query(ctx, server.URL, "SHOW server_version", &version); err != nil {
+	if err := read(ctx, server.URL, "SHOW server_version", &version); err != nil {
 		return err
 	}
-	rep := report{
-		Machine: fmt.Sprintf("%d cores, %s/%s, %s, PostgreSQL %s (%s)",
-			runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), version, server.Source),
-		Rounds: o.rounds, Measure: o.measure.Seconds(), Hold: o.hold.Seconds(),
+	rep.Machine = fmt.Sprintf("%d cores, %s/%s, %s, PostgreSQL %s (%s)",
+		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), version, server.Source)
+	if rep.Versions, err = versions(); err != nil {
+		return err
 	}
 	start := time.Now()
 	for _, c := range allCells(o) {
 		if !o.cells.MatchString(c.name) {
 			continue
 		}
-		res, err := c.run(ctx, server, o)
+		res, err := c.run(ctx, server)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		rep.Cells = append(rep.Cells, res)
-		if err := rep.save(o.json); err != nil {
+		rep.put(res)
+		if !o.save {
+			continue
+		}
+		if err := errors.Join(rep.save(resultsFile), rep.writePage()); err != nil {
 			return err
 		}
 	}
 	log.Printf("measured in %v", time.Since(start).Round(time.Second))
-	rep.Targets = judge(rep.Cells)
-	rep.print(os.Stdout)
-	return rep.save(o.json)
+	fmt.Print(rep.markdown())
+	return nil
 }

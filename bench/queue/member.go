@@ -19,7 +19,7 @@ import (
 //	migrate      prepares the database
 //	enqueue N    creates N tasks in one call, each with the time at which it was created
 //	work N [how] starts a worker with N handlers of a millisecond, and "how" says what kind if there are several
-//	mark         tells what the worker has done since the last mark
+//	mark         tells how long tasks have waited since the last mark
 //	stop         stops the worker when all that it has begun is recorded
 //
 // A few milliseconds after a handler has returned it also says how many have.
@@ -39,12 +39,10 @@ type answer struct {
 	Done  int64  `json:"done,omitempty"` // handlers that have returned since the start
 
 	// Answers to mark.
-	Handled int     `json:"handled,omitempty"`
-	P50     float64 `json:"p50,omitempty"` // from creation to the handler's start, in milliseconds
-	P95     float64 `json:"p95,omitempty"`
-	P99     float64 `json:"p99,omitempty"`
-	Worst   float64 `json:"worst,omitempty"`
-	CPU     float64 `json:"cpu,omitempty"` // of the process since its start, in seconds
+	P50 float64 `json:"p50,omitempty"` // from creation to the handler's start since the last mark, in milliseconds
+	P95 float64 `json:"p95,omitempty"`
+	P99 float64 `json:"p99,omitempty"`
+	CPU float64 `json:"cpu,omitempty"` // of the process since its start, in seconds
 }
 
 func start(ctx context.Context, s system, url string) (*member, error) {
@@ -58,7 +56,8 @@ func start(ctx context.Context, s system, url string) (*member, error) {
 		}
 		cmd = exec.CommandContext(ctx, self, "member", s.name, url)
 		if s.profile != "" {
-			cmd.Env = append(os.Environ(), profileVariable+"="+filepath.Join(s.profile, fmt.Sprintf("%d.prof", time.Now().UnixNano())))
+			file := filepath.Join(s.profile, fmt.Sprintf("%d.prof", time.Now().UnixNano()))
+			cmd.Env = append(os.Environ(), profileVariable+"="+file)
 		}
 	}
 	cmd.Stderr = os.Stderr
@@ -112,9 +111,22 @@ func (m *member) tell(command string, args ...any) (answer, error) {
 	return a, nil
 }
 
-// close ends the process.
+// close has the process end.
 func (m *member) close() error {
 	_ = m.in.Close()
+	return m.gone()
+}
+
+// kill ends the process in the middle of whatever it does.
+func (m *member) kill() error {
+	if err := m.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = m.gone() // says that it was killed
+	return nil
+}
+
+func (m *member) gone() error {
 	for range m.out { //nolint:revive // until it has ended
 	}
 	return m.cmd.Wait()

@@ -1,6 +1,12 @@
 package main
 
-import "os/exec"
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime/debug"
+)
 
 const (
 	ours         = "taskwork"
@@ -41,4 +47,25 @@ func chosen(o options) (all []system) {
 		all = append(all, s)
 	}
 	return all
+}
+
+// versions tells those of the peers.
+func versions() (map[string]string, error) {
+	all := make(map[string]string)
+	info, _ := debug.ReadBuildInfo()
+	for _, m := range info.Deps {
+		if name := map[string]string{"github.com/riverqueue/river": "River", "gorm.io/gorm": "GORM"}[m.Path]; name != "" {
+			all[name] = m.Version
+		}
+	}
+	data, err := os.ReadFile("node/package.json")
+	if err != nil {
+		return nil, err
+	}
+	var node struct {
+		Dependencies map[string]string `json:"dependencies"`
+	}
+	err = json.Unmarshal(data, &node)
+	maps.Copy(all, node.Dependencies)
+	return all, err
 }

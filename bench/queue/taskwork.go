@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -15,8 +16,9 @@ import (
 
 // Kinds of workers of ours.
 const (
-	howFair  = "fair"
-	howAlert = "alert" // looks for tasks at least ten times a second
+	howFair    = "fair"
+	howAlert   = "alert"   // looks for tasks at least ten times a second
+	howEffects = "effects" // writes an effect of each task, and has a short lease
 )
 
 type ourPeer struct {
@@ -61,19 +63,31 @@ func (p *ourPeer) enqueue(ctx context.Context, payloads []string) error {
 func (p *ourPeer) work(ctx context.Context, handlers int, how string, handle func(string)) (func() error, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	config := taskwork.Config{Workers: handlers, Fair: how == howFair}
-	if how == howAlert {
+	handler := func(_ context.Context, t taskstore.Task) error {
+		handle(t.Argument)
+		return nil
+	}
+	switch how {
+	case howAlert:
 		config.Poll = 100 * time.Millisecond
+	case howEffects:
+		config.SilentFor = 2 * time.Second
+		handler = p.effect
 	}
 	ended := make(chan error, 1)
-	go func() {
-		ended <- taskwork.Run(ctx, p.store, config,
-			func(_ context.Context, t taskstore.Task) error {
-				handle(t.Argument)
-				return nil
-			})
-	}()
+	go func() { ended <- taskwork.Run(ctx, p.store, config, handler) }()
 	return func() error {
 		cancel()
 		return <-ended
 	}, nil
+}
+
+// effect writes an effect and completes the task with it.
+func (p *ourPeer) effect(ctx context.Context, t taskstore.Task) error {
+	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO effects (task_id) VALUES ($1)", t.ID); err != nil {
+			return err
+		}
+		return taskwork.Complete(ctx, tx)
+	})
 }
