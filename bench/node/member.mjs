@@ -87,7 +87,7 @@ const mark = () => {
   pickups.sort((a, b) => a - b)
   const at = percent => pickups[Math.min(Math.floor(pickups.length * percent / 100), pickups.length - 1)] ?? 0
   const { user, system } = process.cpuUsage()
-  const answer = { ok: true, p50: at(50), p95: at(95), p99: at(99), cpu: (user + system) / 1e6 }
+  const answer = { p50: at(50), p95: at(95), p99: at(99), cpu: (user + system) / 1e6 }
   pickups = []
   return answer
 }
@@ -111,7 +111,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const [command, n] = line.split(' ')
   try {
     const answer = await commands[command](Number(n))
-    send(command === 'mark' ? answer : { ok: true })
+    send(command === 'mark' ? answer : {})
   } catch (error) {
     send({ error: String(error) })
   }

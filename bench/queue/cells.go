@@ -73,7 +73,7 @@ func allCells(o options) []cell {
 		begin      func(context.Context, *session, float64) (func(), error)
 	}{
 		{"snapshot", "an idle transaction that holds a snapshot", o.hold, holdSnapshot},
-		{"readers", "four sessions that read in repeatable read, ten seconds a snapshot", o.hold / 4, readAgain},
+		{"readers", "four sessions that read in repeatable read, ten seconds a snapshot", o.hold / 2, readAgain},
 		{"overload", "1.5 times the load that it can bear", o.hold / 12, overload},
 	} {
 		cells = append(cells, each(cell{name: b.name, rounds: 1,
@@ -106,7 +106,7 @@ func allCells(o options) []cell {
 
 const (
 	withoutBacklog = "taskwork, without"
-	oursAlert      = "taskwork, Poll 0.1 s"
+	oursAlert      = "taskwork, Poll 125 ms"
 )
 
 // run measures the entries round by round, in another order each time. So other load that lasts for a while disturbs

@@ -34,7 +34,6 @@ type member struct {
 
 // answer is what a member says.
 type answer struct {
-	OK    bool   `json:"ok,omitempty"`
 	Error string `json:"error,omitempty"`
 	Done  int64  `json:"done,omitempty"` // handlers that have returned since the start
 

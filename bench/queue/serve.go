@@ -82,7 +82,7 @@ func serve(ctx context.Context, name, url string) error {
 				return err
 			}
 		}
-		a := answer{OK: true}
+		var a answer
 		switch command[0] {
 		case "migrate":
 			err = p.migrate(ctx)
@@ -181,7 +181,7 @@ func (w *tally) mark() answer {
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
 		cpu = time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 	}
-	a := answer{OK: true, P50: at(50), P95: at(95), P99: at(99), CPU: cpu}
+	a := answer{P50: at(50), P95: at(95), P99: at(99), CPU: cpu}
 	w.pickups = w.pickups[:0]
 	return a
 }

@@ -17,7 +17,7 @@ import (
 // Kinds of workers of ours.
 const (
 	howFair    = "fair"
-	howAlert   = "alert"   // looks for tasks at least ten times a second
+	howAlert   = "alert"   // looks for tasks at least eight times a second
 	howEffects = "effects" // writes an effect of each task, and has a short lease
 )
 
@@ -69,7 +69,7 @@ func (p *ourPeer) work(ctx context.Context, handlers int, how string, handle fun
 	}
 	switch how {
 	case howAlert:
-		config.Poll = 100 * time.Millisecond
+		config.Poll = 125 * time.Millisecond
 	case howEffects:
 		config.SilentFor = 2 * time.Second
 		handler = p.effect
