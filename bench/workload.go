@@ -176,11 +176,13 @@ FROM generate_series(1::bigint, %d) AS i RETURNING id;
 // createManyBare measures what the indexes cost that serve claims by kind.
 func createManyBare() workload {
 	w := createMany(1_000)
-	w.name, w.what = "create-many-1000-bare", "create 1000 tasks in one call, with and without the indexes of claims by kind"
+	w.name = "create-many-1000-bare"
+	w.what = "create 1000 tasks in one call, with and without the indexes of claims by kind"
 	w.entries = []entry{{ours, ours, homeMain}, {"taskstore, without", ours, homeBare}}
 	w.prepare = func(ctx context.Context, d *database) error {
 		if d.name == homeBare {
-			err := d.exec(ctx, "DROP INDEX IF EXISTS idx_tasks_pending_batch, idx_tasks_pending_integration, idx_tasks_pending_template")
+			err := d.exec(ctx, `DROP INDEX IF EXISTS
+				idx_tasks_pending_batch, idx_tasks_pending_integration, idx_tasks_pending_template`)
 			if err != nil {
 				return err
 			}

@@ -97,7 +97,8 @@ func allCells(o options) []cell {
 		fair.entries = append(fair.entries,
 			entry{label: e.label, system: systems[0], how: howFair, measure: trickle(e.backlog, 2*o.measure)})
 	}
-	chaos := cell{name: "chaos", rounds: 1, what: fmt.Sprintf("%d tasks whose effects are written by Complete(ctx, tx)", effects)}
+	chaos := cell{name: "chaos", rounds: 1,
+		what: fmt.Sprintf("%d tasks whose effects are written by Complete(ctx, tx)", effects)}
 	for _, a := range attacks {
 		chaos.entries = append(chaos.entries, entry{label: a.name, system: systems[0], how: howEffects, measure: a.run})
 	}
@@ -112,7 +113,8 @@ const (
 // run measures the entries round by round, in another order each time. So other load that lasts for a while disturbs
 // all of them.
 func (c cell) run(ctx context.Context, server *pgserver.Server) (result, error) {
-	res := result{Name: c.name, What: c.what, At: time.Now().UTC().Truncate(time.Minute), Samples: make(map[string][]sample)}
+	res := result{Name: c.name, What: c.what, At: time.Now().UTC().Truncate(time.Minute)}
+	res.Samples = make(map[string][]sample)
 	for _, e := range c.entries {
 		res.Labels = append(res.Labels, e.label)
 	}

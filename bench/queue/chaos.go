@@ -124,7 +124,7 @@ func crowd(ctx context.Context, s *session) (func(), error) {
 	var all []*pgx.Conn
 	end := func() {
 		for _, conn := range all {
-			conn.Close(context.WithoutCancel(ctx))
+			_ = conn.Close(context.WithoutCancel(ctx))
 		}
 	}
 	for range 300 {

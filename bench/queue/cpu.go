@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// cpuOfSessions returns the processor time that the database's sessions have used, where Linux on this machine tells it.
+// cpuOfSessions returns the processor time that the database's sessions have used, where Linux on this machine tells.
 func cpuOfSessions(ctx context.Context, url string) (used time.Duration, err error) {
 	var pids []int32
 	err = read(ctx, url, `SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity

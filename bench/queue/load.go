@@ -58,7 +58,7 @@ func holdSnapshot(ctx context.Context, s *session, _ float64) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { conn.Close(context.WithoutCancel(ctx)) }, look(ctx, conn)
+	return func() { _ = conn.Close(context.WithoutCancel(ctx)) }, look(ctx, conn)
 }
 
 // readAgain has four sessions, each of which holds a snapshot for ten seconds, over and over.
@@ -111,9 +111,10 @@ func trickle(backlog int, measure time.Duration) func(context.Context, *session)
 		}
 		defer conn.Close(context.WithoutCancel(ctx))
 		// These do not say when they were created, so that their time does not count.
-		if _, err := conn.Exec(ctx, `
+		_, err = conn.Exec(ctx, `
 			INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
-			SELECT 1000, i % 50000, i % 1000, i % 5000, i % 20, '{}' FROM generate_series(1, $1::bigint) AS i`, backlog); err != nil {
+			SELECT 1000, i % 50000, i % 1000, i % 5000, i % 20, '{}' FROM generate_series(1, $1::bigint) AS i`, backlog)
+		if err != nil {
 			return sample{}, err
 		}
 		ctx, cancel := context.WithCancel(ctx)

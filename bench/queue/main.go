@@ -24,7 +24,6 @@ type options struct {
 	measure, hold  time.Duration // a measurement, and a held snapshot
 	pickups        int           // of a task on an idle system
 	save           bool
-	profiles       string
 }
 
 const resultsFile = "queue.json"
@@ -35,7 +34,7 @@ func main() {
 	defer stop()
 	if len(os.Args) == 4 && os.Args[1] == "member" {
 		if err := serve(ctx, os.Args[2], os.Args[3]); err != nil {
-			log.Fatalf("%s: %v", os.Args[2], err)
+			log.Fatal(err)
 		}
 		return
 	}
@@ -47,8 +46,7 @@ func main() {
 	flag.DurationVar(&o.hold, "hold", 2*time.Minute, "how long a snapshot is held; what else takes long is in proportion")
 	flag.IntVar(&o.pickups, "pickups", 60, "how many tasks are created on an idle system")
 	quick := flag.Bool("quick", false, "a rough measurement in about four minutes")
-	flag.BoolVar(&o.save, "save", false, "keep the results in "+resultsFile+" and "+pageFile+", instead of earlier ones of these cells")
-	flag.StringVar(&o.profiles, "profiles", "", "write CPU profiles of our own processes into this directory")
+	flag.BoolVar(&o.save, "save", false, "keep the results in "+resultsFile+" and "+pageFile)
 	flag.Parse()
 	if *quick {
 		o.rounds, o.measure, o.hold, o.pickups = 1, time.Second, 4*time.Second, 3

@@ -2,15 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync/atomic"
-	"time"
 )
 
 // member is a process of a system: a worker, a producer, or both. It reads commands, a line each, and answers each by a
@@ -54,10 +53,6 @@ func start(ctx context.Context, s system, url string) (*member, error) {
 			return nil, err
 		}
 		cmd = exec.CommandContext(ctx, self, "member", s.name, url)
-		if s.profile != "" {
-			file := filepath.Join(s.profile, fmt.Sprintf("%d.prof", time.Now().UnixNano()))
-			cmd.Env = append(os.Environ(), profileVariable+"="+file)
-		}
 	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -103,7 +98,7 @@ func (m *member) tell(command string, args ...any) (answer, error) {
 	a, ok := <-m.out
 	switch {
 	case !ok:
-		return a, fmt.Errorf("%s ended at %q: %v", m.system, command, m.failed)
+		return a, fmt.Errorf("%s ended at %q: %w", m.system, command, cmp.Or(m.failed, io.EOF))
 	case a.Error != "":
 		return a, fmt.Errorf("%s: %s: %s", m.system, command, a.Error)
 	}
@@ -126,7 +121,7 @@ func (m *member) kill() error {
 }
 
 func (m *member) gone() error {
-	for range m.out { //nolint:revive // until it has ended
+	for range m.out { // until it has ended
 	}
 	return m.cmd.Wait()
 }

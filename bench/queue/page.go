@@ -26,7 +26,8 @@ func (rep *report) writePage() error {
 	if !begins || !ends {
 		return fmt.Errorf("%s lacks the lines %q and %q, between which the results go", pageFile, pageBegin, pageEnd)
 	}
-	return os.WriteFile(pageFile, []byte(before+pageBegin+"\n"+rep.markdown()+"\n"+pageEnd+after), 0o644)
+	page = []byte(before + pageBegin + "\n" + rep.markdown() + "\n" + pageEnd + after)
+	return os.WriteFile(pageFile, page, 0o644) //nolint:gosec // the file's name is a constant
 }
 
 // table shows cells beside each other. Its rows are their entries.
@@ -68,7 +69,7 @@ var tables = []table{
 		{"by another process", "idle-other", "%.1f", percentiles},
 		{"nothing to do: cores of worker, sessions", "nothing", "%.4f", figures{worker, server}},
 	}},
-	{"49 integrations of 10 tasks a second each, beside one with 200,000 pending and without; 64 handlers, `Fair`", []column{
+	{"49 integrations of 10 tasks a second each, beside one with 200,000 pending; 64 handlers, `Fair`", []column{
 		{"pickup p50, p95, p99 in ms", "fair", "%.1f", percentiles},
 	}},
 	{fmt.Sprintf("Attacks on %d tasks whose effects are written with `Complete`", effects), []column{
@@ -104,7 +105,7 @@ func (rep *report) markdown() string {
 func (rep *report) write(b *strings.Builder, t table) {
 	head, rule := "| |", "|---|"
 	var labels []string
-	measured := make(map[string]bool) // on these days
+	measured := make(map[string]bool) // by day
 	for _, c := range t.columns {
 		head += " " + c.head + " |"
 		rule += "---|"
@@ -119,7 +120,8 @@ func (rep *report) write(b *strings.Builder, t table) {
 	if len(labels) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n**%s** (%s)\n\n%s\n%s\n", t.title, strings.Join(slices.Sorted(maps.Keys(measured)), ", "), head, rule)
+	days := strings.Join(slices.Sorted(maps.Keys(measured)), ", ")
+	fmt.Fprintf(b, "\n**%s** (%s)\n\n%s\n%s\n", t.title, days, head, rule)
 	for _, label := range labels {
 		fmt.Fprintf(b, "| %s |", label)
 		for _, c := range t.columns {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-const (
-	conns           = 16 // of a pool
-	profileVariable = "BENCH_QUEUE_PROFILE"
-)
+const conns = 16 // of a pool
 
 // peer is a system written in Go.
 type peer interface {
@@ -60,16 +56,6 @@ func serve(ctx context.Context, name, url string) error {
 	p, err := newPeer(ctx, name, url)
 	if err != nil {
 		return err
-	}
-	if file := os.Getenv(profileVariable); file != "" {
-		f, err := os.Create(file)
-		if err != nil {
-			return err
-		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
 	}
 	w := newTally()
 	stop := func() error { return nil }
@@ -110,8 +96,8 @@ func serve(ctx context.Context, name, url string) error {
 func payloads(n int) []string {
 	ps := make([]string, n)
 	for i := range ps {
-		ps[i] = fmt.Sprintf(`{"at":%d,"to":"user%d@example.com","subject":"Your invoice is ready","tags":["billing","monthly"]}`,
-			time.Now().UnixMicro(), i)
+		ps[i] = fmt.Sprintf(`{"at":%d,"to":"user%d@example.com",`, time.Now().UnixMicro(), i) +
+			`"subject":"Your invoice is ready","tags":["billing","monthly"]}`
 	}
 	return ps
 }

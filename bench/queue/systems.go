@@ -19,10 +19,9 @@ const (
 
 // system is a job queue, and how to ask it what is not completed.
 type system struct {
-	name    string
-	left    string
-	node    bool
-	profile string
+	name string
+	left string
+	node bool
 }
 
 var systems = []system{
@@ -40,9 +39,6 @@ func chosen(o options) (all []system) {
 	for _, s := range systems {
 		if s.name != ours && !o.systems.MatchString(s.name) || s.node && err != nil {
 			continue
-		}
-		if s.name == ours {
-			s.profile = o.profiles
 		}
 		all = append(all, s)
 	}

@@ -63,7 +63,7 @@ func (p *ourPeer) enqueue(ctx context.Context, payloads []string) error {
 func (p *ourPeer) work(ctx context.Context, handlers int, how string, handle func(string)) (func() error, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	config := taskwork.Config{Workers: handlers, Fair: how == howFair}
-	handler := func(_ context.Context, t taskstore.Task) error {
+	var handler taskwork.Handler = func(_ context.Context, t taskstore.Task) error {
 		handle(t.Argument)
 		return nil
 	}
