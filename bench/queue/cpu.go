@@ -9,11 +9,13 @@ import (
 	"time"
 )
 
-// cpuOfSessions returns the processor time that the database's sessions have used, where Linux on this machine tells.
-func cpuOfSessions(ctx context.Context, url string) (used time.Duration, err error) {
+// cpuOfSessions returns the processor time that each of the database's sessions has used, by its process, where Linux
+// on this machine tells.
+func cpuOfSessions(ctx context.Context, url string) (map[int32]time.Duration, error) {
 	var pids []int32
-	err = read(ctx, url, `SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
+	err := read(ctx, url, `SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid()`, &pids)
+	used := make(map[int32]time.Duration)
 	for _, pid := range pids {
 		var n time.Duration // nanoseconds, the first figure of the file
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
@@ -21,12 +23,12 @@ func cpuOfSessions(ctx context.Context, url string) (used time.Duration, err err
 			continue
 		}
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if _, err := fmt.Sscan(string(stat), (*int64)(&n)); err != nil {
-			return 0, err
+			return nil, err
 		}
-		used += n
+		used[pid] = n
 	}
 	return used, err
 }

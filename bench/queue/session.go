@@ -91,14 +91,14 @@ type measurement struct {
 	began     time.Time
 	completed int
 	worker    answer
-	server    time.Duration
+	sessions  map[int32]time.Duration
 }
 
 func (s *session) begin(ctx context.Context) (m measurement, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m.session = s
-	if m.server, err = cpuOfSessions(ctx, s.url); err != nil {
+	if m.sessions, err = cpuOfSessions(ctx, s.url); err != nil {
 		return m, err
 	}
 	if m.completed, err = s.completed(ctx); err != nil {
@@ -112,11 +112,15 @@ func (s *session) begin(ctx context.Context) (m measurement, err error) {
 func (m measurement) end(ctx context.Context) (sample, error) {
 	now, err := m.session.begin(ctx)
 	took := now.began.Sub(m.began).Seconds()
+	var server time.Duration
+	for pid, used := range now.sessions {
+		server += used - m.sessions[pid]
+	}
 	return sample{
 		Rate: float64(now.completed-m.completed) / took,
 		P50:  now.worker.P50, P95: now.worker.P95, P99: now.worker.P99,
 		Worker: (now.worker.CPU - m.worker.CPU) / took,
-		Server: (now.server - m.server).Seconds() / took,
+		Server: server.Seconds() / took,
 	}, err
 }
 
