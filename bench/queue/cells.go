@@ -54,13 +54,6 @@ func allCells(o options) []cell {
 		}
 		return c
 	}
-	// alert adds ours with a shorter Poll.
-	alert := func(c cell) cell {
-		e := c.entries[0]
-		e.label, e.how = oursAlert, howAlert
-		c.entries = append(c.entries, e)
-		return c
-	}
 	var cells []cell
 	for _, handlers := range []int{4, 16, 64, 128, 256} {
 		cells = append(cells, each(cell{name: fmt.Sprintf("load-%d", handlers), rounds: o.rounds,
@@ -83,10 +76,10 @@ func allCells(o options) []cell {
 	cells = append(cells,
 		each(cell{name: "idle-same", rounds: 1, together: true,
 			what: "a task on an idle system, created by the worker's process"}, pickups(o.pickups, true)),
-		alert(each(cell{name: "idle-other", rounds: 1, together: true,
-			what: "a task on an idle system, created by another process"}, pickups(o.pickups, false))),
-		alert(each(cell{name: "nothing", rounds: 1, together: true,
-			what: "a worker that has had nothing to do for a while"}, nothing(o.hold/6))),
+		each(cell{name: "idle-other", rounds: 1, together: true,
+			what: "a task on an idle system, created by another process"}, pickups(o.pickups, false)),
+		each(cell{name: "nothing", rounds: 1, together: true,
+			what: "a worker that has had nothing to do for a while"}, nothing(o.hold/6)),
 	)
 	fair := cell{name: "fair", rounds: o.rounds,
 		what: "49 integrations of 10 tasks a second each, beside one with 200,000 pending and without; 64 handlers, Fair"}
@@ -105,10 +98,7 @@ func allCells(o options) []cell {
 	return append(cells, fair, chaos)
 }
 
-const (
-	withoutBacklog = "taskwork, without"
-	oursAlert      = "taskwork, Poll 125 ms"
-)
+const withoutBacklog = "taskwork, without"
 
 // run measures the entries round by round, in another order each time. So other load that lasts for a while disturbs
 // all of them.

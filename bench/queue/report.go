@@ -147,10 +147,7 @@ var goals = []goal{
 	{"pickup, created by the same process, p99 in ms", "idle-same", ours, "", p99, 5, true},
 	{"pickup, created by another process, p50 in ms", "idle-other", ours, "", p50, 60, true},
 	{"the same, p99 in ms (`Poll`)", "idle-other", ours, "", p99, 1000, true},
-	{"pickup, created by another process, `Poll` 125 ms, p50 in ms", "idle-other", oursAlert, "", p50, 60, true},
-	{"the same, p99 in ms (`Poll`)", "idle-other", oursAlert, "", p99, 125, true},
 	{"nothing to do, cores", "nothing", ours, "", cores, 0.01, true},
-	{"nothing to do, `Poll` 125 ms, cores", "nothing", oursAlert, "", cores, 0.01, true},
 	{"others' pickup beside 200,000 of one, p99, to without", "fair", ours, withoutBacklog, p99, 2, true},
 }
 

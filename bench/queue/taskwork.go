@@ -17,7 +17,6 @@ import (
 // Kinds of workers of ours.
 const (
 	howFair    = "fair"
-	howAlert   = "alert"   // looks for tasks at least eight times a second
 	howEffects = "effects" // writes an effect of each task, and has a short lease
 )
 
@@ -67,12 +66,8 @@ func (p *ourPeer) work(ctx context.Context, handlers int, how string, handle fun
 		handle(t.Argument)
 		return nil
 	}
-	switch how {
-	case howAlert:
-		config.Poll = 125 * time.Millisecond
-	case howEffects:
-		config.SilentFor = 2 * time.Second
-		handler = p.effect
+	if how == howEffects {
+		config.SilentFor, handler = 2*time.Second, p.effect
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- taskwork.Run(ctx, p.store, config, handler) }()
