@@ -54,7 +54,7 @@ var tables = []table{
 		{"128", "load-128", "%.0f", figures{rate}},
 		{"256", "load-256", "%.0f", figures{rate}},
 		{"64: pickup p50, p95, p99 in ms", "load-64", "%.0f", percentiles},
-		{"64: cores of worker, sessions", "load-64", "%.2f", figures{worker, server}},
+		{"256: µs of processor a task, worker and sessions", "load-256", "%.0f", figures{workerCost, serverCost}},
 	}},
 	{"256 handlers, completed a second before and beside", []column{
 		{"a held snapshot", "snapshot", "%.0f", figures{before, rate}},

@@ -77,10 +77,15 @@ func p99(s sample) float64    { return s.P99 }
 func worker(s sample) float64 { return s.Worker }
 func server(s sample) float64 { return s.Server }
 func cores(s sample) float64  { return s.Worker + s.Server }
-func lost(s sample) float64   { return float64(s.Lost) }
-func twice(s sample) float64  { return float64(s.Twice) }
-func wrong(s sample) float64  { return float64(s.Lost + s.Twice) }
-func pause(s sample) float64  { return s.Pause }
+
+// The cost of a task in microseconds of processor time, that of its creation in the server included.
+func workerCost(s sample) float64 { return 1e6 * s.Worker / s.Rate }
+func serverCost(s sample) float64 { return 1e6 * s.Server / s.Rate }
+
+func lost(s sample) float64  { return float64(s.Lost) }
+func twice(s sample) float64 { return float64(s.Twice) }
+func wrong(s sample) float64 { return float64(s.Lost + s.Twice) }
+func pause(s sample) float64 { return s.Pause }
 
 // spread is a figure of each round.
 type spread struct {
