@@ -28,11 +28,12 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 			if looked {
 				return all, nil
 			}
+			began := time.Now()
 			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) { return q.ListPendingIntegrations(ctx, maxRing) })
 			if err != nil {
 				return doneBefore(ctx, s, err, once(all))
 			}
-			s.ring.fill(ids)
+			s.ring.fill(ids, time.Since(began))
 			looked = true
 			continue
 		}
@@ -101,15 +102,18 @@ func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
 
 // ring has the integrations that may have pending tasks, and whose turn is next.
 type ring struct {
-	mu     sync.Mutex
-	ids    []int64
-	at     int
-	filled time.Time
+	mu    sync.Mutex
+	ids   []int64
+	at    int
+	until time.Time // it is filled anew then: integrations that are not in it wait at most that long
 }
 
+// A ring is good for as long as it took to fill, times ringTimes: so workers spend little on it, and others wait
+// little for one that has a backlog.
 const (
-	maxRing = 10_000
-	ringAge = time.Second // after which it is filled anew: integrations that are not in it wait at most that long
+	maxRing   = 10_000
+	ringTimes = 30
+	maxAge    = time.Second
 )
 
 type turn struct {
@@ -121,7 +125,7 @@ type turn struct {
 func (r *ring) next(n int) []turn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.ids) == 0 || time.Since(r.filled) >= ringAge {
+	if len(r.ids) == 0 || !time.Now().Before(r.until) {
 		return nil
 	}
 	turns := make([]turn, min(n, len(r.ids)))
@@ -135,15 +139,15 @@ func (r *ring) next(n int) []turn {
 	return turns
 }
 
-// fill puts the integrations into the ring, which goes on where it stood.
-func (r *ring) fill(ids []int64) {
+// fill puts the integrations into the ring, which goes on where it stood. It took that long to find them.
+func (r *ring) fill(ids []int64, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := int64(math.MinInt64)
 	if r.at < len(r.ids) {
 		last = r.ids[r.at]
 	}
-	r.ids, r.filled = ids, time.Now()
+	r.ids, r.until = ids, time.Now().Add(min(ringTimes*took, maxAge))
 	r.at, _ = slices.BinarySearch(r.ids, last)
 	if len(ids) > 0 {
 		r.at %= len(ids)
