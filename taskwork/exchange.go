@@ -21,7 +21,8 @@ type trip struct {
 	err    error
 }
 
-// One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is
+// One trip is under way, and what ends meanwhile goes together in the next. When half of the handlers have ended, it
+// goes at once: so the ones work while the server is busy with the others. Where a trip takes long, since a row is
 // locked, a connection has gone mute or the server is slow, others overtake it.
 const (
 	maxTrips  = 4
@@ -31,7 +32,8 @@ const (
 
 // exchange begins a trip if there is something to send or to ask for, and returns when to look again.
 func (o *owner) exchange(now time.Time) time.Duration {
-	if o.trips == maxTrips || o.trips > 0 && now.Before(o.tripAt) {
+	second := o.trips == 1 && 2*len(o.ended) >= o.cfg.Workers
+	if o.trips == maxTrips || o.trips > 0 && now.Before(o.tripAt) && !second {
 		return longTrip
 	}
 	t := &trip{leases: o.ready(), from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
