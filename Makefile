@@ -158,7 +158,7 @@ bench-quick: ## The same in about two minutes, and only roughly
 	cd bench && go run . -quick
 
 .PHONY: bench-queue
-bench-queue: bench/node/node_modules ## Measure taskwork beside other job queues, and write it down (about an hour)
+bench-queue: bench/node/node_modules ## Measure taskwork beside other job queues, and write it down (about forty minutes)
 	cd bench && go run ./queue -save $(ARGS)
 
 .PHONY: bench-queue-quick
