@@ -93,6 +93,9 @@ func (s *Store) createShared(ctx context.Context, board func() []NewTask) ([]Tas
 
 // createKeyed creates a task with a key, or returns the one that has it.
 func (s *Store) createKeyed(ctx context.Context, t NewTask) (Task, error) {
+	if s.citus {
+		return s.createKeyedOnShards(ctx, t)
+	}
 	for {
 		rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateKeyedTaskRow, error) {
 			return dbgen.New(db).CreateKeyedTask(ctx, dbgen.CreateKeyedTaskParams{
@@ -155,6 +158,9 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 
 // insert creates ts by one statement.
 func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
+	if s.citus {
+		return s.insertOnShards(ctx, ts)
+	}
 	c := columnsOf(ts)
 	return write(ctx, s, func(db DB) ([]int64, error) {
 		if c.keys == nil {

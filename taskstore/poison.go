@@ -43,11 +43,26 @@ func (s *Store) claimAround(ctx context.Context, from Filter, first int64, n int
 	if err != nil {
 		return nil, err
 	}
-	ts, err := s.claimIDs(ctx, ids)
+	ts, err := s.claimListed(ctx, ids)
 	if err != nil {
 		return s.claimedBefore(ctx, err, ts)
 	}
 	return ts, nil
+}
+
+// claimListed claims those of ids that are pending, and that can be claimed.
+func (s *Store) claimListed(ctx context.Context, ids []int64) ([]Task, error) {
+	groups, err := s.byShard(ctx, ids)
+	var all []Task
+	for _, group := range groups {
+		if err != nil {
+			break
+		}
+		var ts []Task
+		ts, err = s.claimIDs(ctx, group)
+		all = append(all, ts...)
+	}
+	return all, err
 }
 
 // claimIDs claims those of ids that can be claimed. It halves what fails until it has found the tasks that do.
@@ -56,9 +71,12 @@ func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 		return nil, nil
 	}
 	ts, err := s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) {
+		if s.citus {
+			return q.ClaimPendingIDsOnShard(ctx, step(), ids)
+		}
 		return q.ClaimPendingIDs(ctx, step(), ids)
 	})
-	if !isPoison(err) {
+	if !isPoison(err) || s.inTransaction() {
 		return ts, err
 	}
 	if len(ids) == 1 {

@@ -3,7 +3,6 @@ package taskstore
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/tasklane/tasks/dbgen"
@@ -29,17 +28,18 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 	}
 	p := pass{
 		look: func(first int64) (dbgen.NextSliceRow, error) {
+			if s.citus {
+				return s.nextOnShards(ctx, first, cutoff)
+			}
 			return read(ctx, s, func(q *dbgen.Queries) (dbgen.NextSliceRow, error) {
 				return q.NextSlice(ctx, first, sliceRows, cutoff)
 			})
 		},
 		remove: func(first, last int64, limit int) (dbgen.DeleteFinishedRow, error) {
+			if s.citus {
+				return s.deleteFinishedOnShards(ctx, first, last, cutoff, limit)
+			}
 			return write(ctx, s, func(db DB) (dbgen.DeleteFinishedRow, error) {
-				if s.citus {
-					ids, err := dbgen.New(db).DeleteFinishedOptimistic(ctx, first, last, cutoff, int32(limit))
-					n := int64(len(ids))
-					return dbgen.DeleteFinishedRow{Picked: n, LastPicked: slices.Max(append(ids, first)), Deleted: n}, err
-				}
 				return dbgen.New(db).DeleteFinished(ctx, first, last, cutoff, int32(limit))
 			})
 		},

@@ -32,6 +32,9 @@ type Bundle struct {
 // `make test-pgbouncer`.
 func Setup(t *testing.T) *Bundle {
 	t.Helper()
+	if OnCitus() {
+		return setupCitus(t)
+	}
 	db := taskstoretest.New(t)
 	b := &Bundle{Store: db.Store, Pool: db.Pool, Admin: db.Pool, URL: db.URL}
 	if testRole != "" {

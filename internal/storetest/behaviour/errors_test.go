@@ -125,7 +125,7 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	conn := b.Connection(t)
 	conn.Close(t.Context())
 	connIsClosed := conn.Ping(t.Context())
-	tableless := taskstore.New(b.Connect(t,
+	tableless := storetest.NewStore(b.Connect(t,
 		func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
 	broken := b.Begin(t, pgx.ReadCommitted)
 	if _, err := broken.Exec(t.Context(), `SELECT 1/0`); err == nil {
@@ -144,8 +144,8 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 		ctx := t.Context()
 		checkCause(t, op, call(canceled, b.Store, lease), is(context.Canceled))
 		checkCause(t, op, call(late, b.Store, lease), is(context.DeadlineExceeded))
-		checkCause(t, op, call(ctx, taskstore.New(closed), lease), is(poolIsClosed))
-		checkCause(t, op, call(ctx, taskstore.New(conn), lease),
+		checkCause(t, op, call(ctx, storetest.NewStore(closed), lease), is(poolIsClosed))
+		checkCause(t, op, call(ctx, storetest.NewStore(conn), lease),
 			func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
 		checkCause(t, op, call(ctx, tableless, lease), state("42P01"))
 		checkCause(t, op, call(ctx, b.Store.WithTx(broken), lease), state("25P02"))
@@ -162,7 +162,7 @@ func TestReadOnlySession(t *testing.T) {
 	b := storetest.Setup(t)
 	task := b.Create(t, 1)
 	b.History(t, 1, taskstore.Completed, storetest.LongAgo) // without it DeleteFinished has nothing to write
-	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) {
+	s := storetest.NewStore(b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))
 	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status",
@@ -183,7 +183,7 @@ func TestTerminatedConnection(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
-	s := taskstore.New(pool)
+	s := storetest.NewStore(pool)
 	for op, call := range rowChanges {
 		task := b.Create(t, 1)
 		tx := b.Begin(t, pgx.ReadCommitted)

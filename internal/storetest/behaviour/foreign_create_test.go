@@ -89,7 +89,7 @@ func TestCreatesUnderForeignHands(t *testing.T) {
 // createEach creates ts one by one.
 func (h hand) createEach(t *testing.T, b *storetest.Bundle, ts []taskstore.NewTask, served bool) {
 	t.Helper()
-	s := taskstore.New(b.Pool, taskstore.WithGroupCommit(false))
+	s := storetest.NewStore(b.Pool, taskstore.WithGroupCommit(false))
 	for _, n := range ts {
 		got, err := s.Create(t.Context(), n)
 		h.check(t, b, n, got, err, served)

@@ -111,7 +111,7 @@ func TestACreateIsOneStatement(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
 	c := &counter{Pool: b.Pool}
-	s := taskstore.New(c)
+	s := storetest.NewStore(c)
 	for name, n := range map[string]taskstore.NewTask{
 		"a new key": keyed(1, "new"), "no key": storetest.NewTask(2), "a taken key": keyed(3, "taken"),
 	} {

@@ -30,7 +30,7 @@ func TestWorkerProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Fatal(taskwork.Run(context.Background(), taskstore.New(pool), config(), handler(pool)))
+	t.Fatal(taskwork.Run(context.Background(), storetest.NewStore(pool), config(), handler(pool)))
 }
 
 func TestKilledProcesses(t *testing.T) {
@@ -113,7 +113,7 @@ func ownServer(t *testing.T) *storetest.Bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return &storetest.Bundle{URL: server.URL, Admin: pool, Pool: pool, Store: taskstore.New(pool)}
+	return &storetest.Bundle{URL: server.URL, Admin: pool, Pool: pool, Store: storetest.NewStore(pool)}
 }
 
 // crash kills a process of the server.
@@ -165,7 +165,7 @@ func TestOutageLongerThanTheLease(t *testing.T) {
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			store := taskstore.New(pool)
+			store := storetest.NewStore(pool)
 			cfg.Workers = 5
 			one := storetest.Start(func() error { return taskwork.Run(ctx, store, cfg, h) })
 			two := storetest.Start(func() error { return taskwork.Run(ctx, store, cfg, h) })
@@ -264,7 +264,7 @@ func TestLongHandler(t *testing.T) {
 	}
 	runs := []<-chan error{
 		storetest.Start(func() error { return taskwork.Run(ctx, s.Store, cfg, work) }),
-		storetest.Start(func() error { return taskwork.Run(ctx, taskstore.New(s.Pool), cfg, work) }),
+		storetest.Start(func() error { return taskwork.Run(ctx, storetest.NewStore(s.Pool), cfg, work) }),
 	}
 	s.completed(t, "1")
 	stop()
@@ -288,7 +288,7 @@ func TestLostHeartbeat(t *testing.T) {
 	seen := newWatch(&cfg)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	err := taskwork.Run(ctx, taskstore.New(pool), cfg, func(ctx context.Context, task taskstore.Task) error {
+	err := taskwork.Run(ctx, storetest.NewStore(pool), cfg, func(ctx context.Context, task taskstore.Task) error {
 		defer stop()
 		version := task.UpdatedAt
 		moved := func() {

@@ -201,7 +201,7 @@ func TestDeleteFinishedInATransaction(t *testing.T) {
 
 	// The same where the caller sends BEGIN by hand.
 	for name, db := range b.Single(t) {
-		s := taskstore.New(db)
+		s := storetest.NewStore(db)
 		if _, err := db.Exec(t.Context(), "BEGIN"); err != nil {
 			t.Fatal(err)
 		}

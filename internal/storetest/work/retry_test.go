@@ -58,7 +58,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 			}
 			leases := storetest.Claim(t, b.Store, 2)
 			failed := []int64{b.In(t, taskstore.Failed).ID, b.In(t, taskstore.Failed).ID}
-			s := taskstore.New(b.Pool) // it has no mark yet
+			s := storetest.NewStore(b.Pool) // it has no mark yet
 
 			for _, code := range []string{"40001", "40P01"} {
 				storetest.FailWrites(t, b, code, 1)
@@ -129,7 +129,7 @@ func TestSerializableSessionsClaim(t *testing.T) {
 	var done []<-chan error
 	for range 4 {
 		done = append(done, storetest.Start(func() error {
-			s := taskstore.New(pool)
+			s := storetest.NewStore(pool)
 			for {
 				ts, err := s.Claim(t.Context(), 5)
 				if err != nil || len(ts) == 0 {
