@@ -224,7 +224,7 @@ func (q *Queries) FinishTasksOnShards(ctx context.Context, status int32, ids []i
 
 const hasIdleFailures = `-- name: HasIdleFailures :one
 SELECT count(*) > 0 FROM (
-    SELECT FROM task_failures AS known
+    SELECT known.task_id FROM task_failures AS known
     WHERE known.task_id BETWEEN $1 AND $2
         AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2)
     LIMIT 1) AS idle
@@ -819,7 +819,7 @@ func (q *Queries) RetryDueTasksOnShard(ctx context.Context, ids []int64, maxRows
 	return items, nil
 }
 
-const storeKeyedTask = `-- name: StoreKeyedTask :many
+const storeKeyedTask = `-- name: StoreKeyedTask :one
 INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
 OVERRIDING SYSTEM VALUE
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -838,8 +838,8 @@ type StoreKeyedTaskParams struct {
 }
 
 // The task whose id KeepKey gave, unless it is there: then none.
-func (q *Queries) StoreKeyedTask(ctx context.Context, arg StoreKeyedTaskParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, storeKeyedTask,
+func (q *Queries) StoreKeyedTask(ctx context.Context, arg StoreKeyedTaskParams) (Task, error) {
+	row := q.db.QueryRow(ctx, storeKeyedTask,
 		arg.ID,
 		arg.IntegrationID,
 		arg.UserID,
@@ -848,31 +848,18 @@ func (q *Queries) StoreKeyedTask(ctx context.Context, arg StoreKeyedTaskParams) 
 		arg.TemplateID,
 		arg.Argument,
 	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	var i Task
+	err := row.Scan(
+		&i.ID,
+		&i.IntegrationID,
+		&i.UserID,
+		&i.ClientID,
+		&i.AccountID,
+		&i.TemplateID,
+		&i.Argument,
+		&i.Status,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
 }

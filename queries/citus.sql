@@ -62,7 +62,7 @@ RETURNING tasks.id;
 -- name: HasIdleFailures :one
 -- Whether DeleteIdleFailures would delete any.
 SELECT count(*) > 0 FROM (
-    SELECT FROM task_failures AS known
+    SELECT known.task_id FROM task_failures AS known
     WHERE known.task_id BETWEEN @first AND @last
         AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2)
     LIMIT 1) AS idle;
@@ -249,7 +249,7 @@ SET status = 0,
 WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
 RETURNING id;
 
--- name: StoreKeyedTask :many
+-- name: StoreKeyedTask :one
 -- The task whose id KeepKey gave, unless it is there: then none.
 INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
 OVERRIDING SYSTEM VALUE

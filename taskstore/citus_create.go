@@ -16,28 +16,28 @@ import (
 func (s *Store) createKeyedOnShards(ctx context.Context, t NewTask) (Task, error) {
 	for {
 		var id int64
-		var stored []Task
+		var stored Task
 		err := s.atomically(ctx, func(db DB) (err error) {
 			if id, err = dbgen.New(db).KeepKey(ctx, t.Key); err != nil {
 				return err
 			}
-			stored, err = storeKeyed(ctx, db, id, t)
+			if stored, err = storeKeyed(ctx, db, id, t); errors.Is(err, pgx.ErrNoRows) {
+				err = nil // it is there
+			}
 			return err
 		})
-		if err != nil {
-			return Task{}, err
+		if err != nil || stored.ID == id {
+			return stored, err
 		}
-		if len(stored) > 0 {
-			return stored[0], nil
-		}
-		there, err := read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTask(ctx, id) })
+		stored, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTask(ctx, id) })
 		if !errors.Is(err, pgx.ErrNoRows) {
-			return there, err
+			return stored, err
 		}
 	}
 }
 
-func storeKeyed(ctx context.Context, db DB, id int64, t NewTask) ([]Task, error) {
+// storeKeyed stores a task whose id has been kept, unless it is there: that is pgx.ErrNoRows.
+func storeKeyed(ctx context.Context, db DB, id int64, t NewTask) (Task, error) {
 	return dbgen.New(db).StoreKeyedTask(ctx, dbgen.StoreKeyedTaskParams{
 		ID: id, IntegrationID: t.IntegrationID, UserID: t.UserID, ClientID: t.ClientID, AccountID: t.AccountID,
 		TemplateID: t.TemplateID, Argument: t.Argument,
@@ -124,7 +124,9 @@ func storeMissing(ctx context.Context, db DB, taken map[int64]int, ts []NewTask)
 	there, err := dbgen.New(db).ListThere(ctx, ids)
 	for _, id := range ids {
 		if err == nil && !slices.Contains(there, id) {
-			_, err = storeKeyed(ctx, db, id, ts[taken[id]])
+			if _, err = storeKeyed(ctx, db, id, ts[taken[id]]); errors.Is(err, pgx.ErrNoRows) {
+				err = nil
+			}
 		}
 	}
 	return err

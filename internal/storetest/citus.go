@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -38,6 +39,10 @@ func NotOnCitus(t *testing.T, why string) {
 // and shards, so that a copy on every node is a cluster of its own. It stays on the cluster until the next test binary.
 const citusTemplate = "taskstore_citus_template"
 
+// citusShards is how many shards a table of the tests has. With one, a claim takes the oldest task of all, as tests
+// expect that are for any table. With many, each copy of the template takes longer.
+var citusShards = cmp.Or(os.Getenv("TASKSTORE_TEST_CITUS_SHARDS"), "1")
+
 // cluster is the nodes of citusURL's cluster, the coordinator first, with a distributed table to copy.
 var cluster = sync.OnceValues(func() ([]*pgserver.Server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -70,12 +75,11 @@ var cluster = sync.OnceValues(func() ([]*pgserver.Server, error) {
 	if _, err := migrate.Up(ctx, coordinator, migrate.Defaults()); err != nil {
 		return nil, err
 	}
-	// Few shards: with 32 of them each copy would take seconds.
 	script, err := os.ReadFile("../../../schema/citus.sql")
 	if err != nil {
 		return nil, err
 	}
-	if err := execOn(ctx, coordinator, "SET citus.shard_count TO 8; "+string(script)); err != nil {
+	if err := execOn(ctx, coordinator, "SET citus.shard_count TO "+citusShards+"; "+string(script)); err != nil {
 		return nil, err
 	}
 	for _, node := range nodes { // Citus's own workers are connected to it
