@@ -86,3 +86,19 @@ BEGIN
 END $$;
 SELECT create_distributed_function(
     'tasks_claim(bigint, integer, bigint, bigint[], bigint, bigint, bigint)', 'anchor', colocate_with => 'tasks');
+
+-- One connection to each node at a time is enough for a statement of the store. With more, a create of a few rows
+-- spends most of its time on opening connections. For roles that may log in and have the rights of tasks_service (see
+-- roles.sql), in sessions that begin later; other services set it in their connection string.
+DO $$
+DECLARE
+    service name;
+BEGIN
+    FOR service IN
+        SELECT rolname FROM pg_roles
+        WHERE rolcanlogin AND NOT rolsuper AND pg_has_role(oid, to_regrole('tasks_service')::oid, 'MEMBER')
+    LOOP
+        EXECUTE format(
+            'ALTER ROLE %I IN DATABASE %I SET citus.max_adaptive_executor_pool_size = 1', service, current_database());
+    END LOOP;
+END $$;

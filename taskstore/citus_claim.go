@@ -142,6 +142,13 @@ func (a *anchors) fill(from Filter, ids []int64) {
 	a.of[from] = anchored{ids, time.Now()}
 }
 
+// forget has the next claim from each queue look for anchors.
+func (a *anchors) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.of)
+}
+
 // move sets an anchor to a later id of its shard, or drops it.
 func (a *anchors) move(from Filter, anchor int64, to *int64) {
 	a.mu.Lock()

@@ -12,25 +12,21 @@ import (
 
 // createKeyedOnShards is createKeyed. The key is kept with the id of its task, which is stored only if it is not there:
 // the order matters, since what one transaction writes on two nodes does not become visible at one moment. Whoever
-// sees the key and not the task waits for it here, or stores it if it has been deleted.
-func (s *Store) createKeyedOnShards(ctx context.Context, t NewTask) (Task, error) {
+// sees the key and not the task waits for it here, or stores it if somebody else has deleted it. The lock of the key
+// keeps the task from being deleted with it until it has been read.
+func (s *Store) createKeyedOnShards(ctx context.Context, t NewTask) (stored Task, err error) {
 	for {
-		var id int64
-		var stored Task
-		err := s.atomically(ctx, func(db DB) (err error) {
-			if id, err = dbgen.New(db).KeepKey(ctx, t.Key); err != nil {
+		err = s.atomically(ctx, func(db DB) error {
+			id, err := dbgen.New(db).KeepKey(ctx, t.Key)
+			if err != nil {
 				return err
 			}
 			if stored, err = storeKeyed(ctx, db, id, t); errors.Is(err, pgx.ErrNoRows) {
-				err = nil // it is there
+				stored, err = dbgen.New(db).GetTask(ctx, id)
 			}
 			return err
 		})
-		if err != nil || stored.ID == id {
-			return stored, err
-		}
-		stored, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTask(ctx, id) })
-		if !errors.Is(err, pgx.ErrNoRows) {
+		if !errors.Is(err, pgx.ErrNoRows) || s.inTransaction() {
 			return stored, err
 		}
 	}

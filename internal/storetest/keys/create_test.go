@@ -109,6 +109,7 @@ func (c *counter) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 // be created again.
 func TestACreateIsOneStatement(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "a create with a key is a transaction, and holds the key's lock while it reads")
 	b := storetest.Setup(t)
 	c := &counter{Pool: b.Pool}
 	s := storetest.NewStore(c)

@@ -169,6 +169,7 @@ func TestDeleteFinishedPassesByProtectedRows(t *testing.T) {
 // Its transactions are short: rows that were deleted before an error stay deleted, and are counted.
 func TestDeleteFinishedCountsUpToAnError(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "a foreign key of a table that is not distributed is not enforced there")
 	b := storetest.Setup(t)
 	b.History(t, 2500, taskstore.Completed, storetest.LongAgo)
 	b.Exec(t, `CREATE TABLE invoices (task_id bigint REFERENCES tasks)`)

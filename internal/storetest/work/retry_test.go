@@ -86,6 +86,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 // A worker and another transaction lock two rows in opposite orders. The worker's statement is sent again.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "the victim is chosen by a setting of the session, which the nodes do not have")
 	b := storetest.Setup(t)
 	b.CreateMany(t, 2)
 	tasks := storetest.Claim(t, b.Store, 2)
