@@ -84,6 +84,14 @@ MODE ?= cache_describe
 test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode, in pgx's MODE=cache_describe (or exec)
 	TASKSTORE_TEST_PGBOUNCER_MODE=$(MODE) go test -count=1 $(STORE_SUITE)
 
+.PHONY: test-citus
+test-citus: ## Run the store's suite on the Citus cluster whose coordinator TASKSTORE_TEST_CITUS_URL names
+	@[ -n "$${TASKSTORE_TEST_CITUS_URL:-}" ] || \
+		echo "test-citus ran nothing: TASKSTORE_TEST_CITUS_URL names no coordinator of a Citus cluster"
+	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || go test -count=1 -p 1 -parallel 4 -timeout 30m $(STORE_SUITE)
+	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || TASKSTORE_TEST_CITUS_SHARDS=8 TASKSTORE_RACE_TIME=$(RACE) \
+		go test -count=1 -parallel 1 -timeout 30m -v ./internal/storetest/citus
+
 .PHONY: demo-tracing
 demo-tracing: ## Watch the spans of a traced pool
 	@mkdir -p bin && go build -o bin/ ./cmd/taskmigrate && cd examples/tracing && go build -o ../../bin/ .
@@ -142,6 +150,10 @@ bench-quick: ## The same in about two minutes, and only roughly
 .PHONY: bench-scale
 bench-scale: ## A claim's latency as the table grows to ten million rows (by hand)
 	cd bench && go run . -scale
+
+.PHONY: bench-citus
+bench-citus: ## The store on a Citus cluster beside plain PostgreSQL: PLAIN=URL CITUS=URL of migrated, empty databases
+	cd bench && go run ./citus -plain "$(PLAIN)" -citus "$(CITUS)"
 
 .PHONY: bench-migrate
 bench-migrate: ## The longest write during taskmigrate up, beside a plain CREATE INDEX

@@ -171,11 +171,11 @@ func (q *Queries) DeleteIdleFailures(ctx context.Context, first int64, last int6
 }
 
 const deleteKeys = `-- name: DeleteKeys :exec
-DELETE FROM task_keys WHERE task_id = ANY ($1::bigint[])
+DELETE FROM task_keys WHERE key = ANY ($1::text[]) AND task_id = ANY ($2::bigint[])
 `
 
-func (q *Queries) DeleteKeys(ctx context.Context, ids []int64) error {
-	_, err := q.db.Exec(ctx, deleteKeys, ids)
+func (q *Queries) DeleteKeys(ctx context.Context, keys []string, ids []int64) error {
+	_, err := q.db.Exec(ctx, deleteKeys, keys, ids)
 	return err
 }
 
@@ -222,6 +222,17 @@ func (q *Queries) FinishTasksOnShards(ctx context.Context, status int32, ids []i
 	return items, nil
 }
 
+const getTaskIDByKey = `-- name: GetTaskIDByKey :one
+SELECT task_id FROM task_keys WHERE key = $1
+`
+
+func (q *Queries) GetTaskIDByKey(ctx context.Context, key string) (int64, error) {
+	row := q.db.QueryRow(ctx, getTaskIDByKey, key)
+	var task_id int64
+	err := row.Scan(&task_id)
+	return task_id, err
+}
+
 const hasIdleFailures = `-- name: HasIdleFailures :one
 SELECT count(*) > 0 FROM (
     SELECT known.task_id FROM task_failures AS known
@@ -236,18 +247,6 @@ func (q *Queries) HasIdleFailures(ctx context.Context, first int64, last int64) 
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
-}
-
-const hasKeys = `-- name: HasKeys :one
-SELECT EXISTS (SELECT FROM task_keys WHERE task_id = ANY ($1::bigint[]))
-`
-
-// Whether any of some tasks has a key: deleting none would ask every node.
-func (q *Queries) HasKeys(ctx context.Context, ids []int64) (bool, error) {
-	row := q.db.QueryRow(ctx, hasKeys, ids)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
 }
 
 const heartbeatTasksOnShard = `-- name: HeartbeatTasksOnShard :many
@@ -525,6 +524,31 @@ func (q *Queries) ListFinished(ctx context.Context, first int64, last int64, bef
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listKeys = `-- name: ListKeys :many
+SELECT key FROM task_keys WHERE task_id = ANY ($1::bigint[])
+`
+
+// The keys of some tasks, for DeleteKeys, which then asks only their shards. Of each shard idx_task_keys_task_id.
+func (q *Queries) ListKeys(ctx context.Context, ids []int64) ([]string, error) {
+	rows, err := q.db.Query(ctx, listKeys, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ WHERE known.task_id BETWEEN @first AND @last
     AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2);
 
 -- name: DeleteKeys :exec
-DELETE FROM task_keys WHERE task_id = ANY (@ids::bigint[]);
+DELETE FROM task_keys WHERE key = ANY (@keys::text[]) AND task_id = ANY (@ids::bigint[]);
 
 -- name: DeleteTaskOnShard :one
 -- DeleteTask without what it takes along.
@@ -59,6 +59,9 @@ WHERE tasks.id = ANY (@ids::bigint[])
     AND tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
 RETURNING tasks.id;
 
+-- name: GetTaskIDByKey :one
+SELECT task_id FROM task_keys WHERE key = @key;
+
 -- name: HasIdleFailures :one
 -- Whether DeleteIdleFailures would delete any.
 SELECT count(*) > 0 FROM (
@@ -66,10 +69,6 @@ SELECT count(*) > 0 FROM (
     WHERE known.task_id BETWEEN @first AND @last
         AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2)
     LIMIT 1) AS idle;
-
--- name: HasKeys :one
--- Whether any of some tasks has a key: deleting none would ask every node.
-SELECT EXISTS (SELECT FROM task_keys WHERE task_id = ANY (@ids::bigint[]));
 
 -- name: HeartbeatTasksOnShard :many
 -- HeartbeatTasks.
@@ -156,6 +155,10 @@ SELECT id FROM tasks
 WHERE id BETWEEN @first AND @last AND status IN (2, 3) AND updated_at < @before::bigint
 ORDER BY id
 LIMIT @max_rows::integer;
+
+-- name: ListKeys :many
+-- The keys of some tasks, for DeleteKeys, which then asks only their shards. Of each shard idx_task_keys_task_id.
+SELECT key FROM task_keys WHERE task_id = ANY (@ids::bigint[]);
 
 -- name: ListPendingIntegrationsOnShards :many
 -- ListPendingIntegrations, which Citus cannot run. Each shard reads its part of idx_tasks_pending_integration.

@@ -48,7 +48,7 @@ BEGIN
                       DETAIL = format('Wanted is %s. Nothing was changed.', candidate.definition),
                       HINT = format('Rename or drop %s, then run the migration again.', candidate.found);
         ELSIF candidate.has_its_name AND NOT candidate.valid THEN
-            EXECUTE format('ALTER INDEX %s RENAME TO %I', candidate.found, candidate.name || '_invalid');
+            EXECUTE format('ALTER INDEX IF EXISTS %s RENAME TO %I', candidate.found, candidate.name || '_invalid');
         END IF;
     END LOOP;
 END $$;

@@ -27,15 +27,14 @@ SET citus.enable_unsafe_triggers TO on;
 -- One connection to a node, or Citus cannot do all of this in one transaction.
 SET citus.multi_shard_modify_mode TO sequential;
 
--- The primary key leaves no other column: a unique constraint has to contain the distribution column. The failures of a
--- task lie beside it, so that retries join them shard by shard. Keys are looked up and joined by two columns, key and
--- task_id, and unique by the one that does not lie beside the tasks: so each node has them all. They are written by
--- creates with a key alone.
+-- The primary keys leave no other columns: a unique constraint has to contain the distribution column. The failures of
+-- a task lie beside it, so that retries join them shard by shard. A key lies anywhere, and its shard is the only one that
+-- is asked for it. As a reference table task_keys would have each writer lock out all others until it commits.
 SELECT create_distributed_table('tasks', 'id')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'tasks'::regclass);
 SELECT create_distributed_table('task_failures', 'task_id', colocate_with => 'tasks')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'task_failures'::regclass);
-SELECT create_reference_table('task_keys')
+SELECT create_distributed_table('task_keys', 'key', colocate_with => 'none')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'task_keys'::regclass);
 
 -- Claims up to max_rows tasks of a queue on the shard that has the id anchor, oldest first, from anchor on. A queue is

@@ -154,10 +154,11 @@ func deleteBelongings(ctx context.Context, db DB, ids []int64) error {
 	if err := q.DeleteFailuresOnShards(ctx, ids); err != nil {
 		return err
 	}
-	if keys, err := q.HasKeys(ctx, ids); err != nil || !keys {
+	keys, err := q.ListKeys(ctx, ids)
+	if err != nil || len(keys) == 0 {
 		return err
 	}
-	return q.DeleteKeys(ctx, ids)
+	return q.DeleteKeys(ctx, keys, ids)
 }
 
 // deleteOnShards is DeleteTask.

@@ -205,7 +205,16 @@ func columnsOf(ts []NewTask) columns {
 func (s *Store) GetByKey(ctx context.Context, key string) (Task, error) {
 	t, err := Task{}, checkKey(key)
 	if err == nil {
-		t, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTaskByKey(ctx, key) })
+		t, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) {
+			if !s.citus {
+				return q.GetTaskByKey(ctx, key)
+			}
+			id, err := q.GetTaskIDByKey(ctx, key)
+			if err != nil {
+				return Task{}, err
+			}
+			return q.GetTask(ctx, id)
+		})
 	}
 	if err != nil {
 		return Task{}, fail(err, "get task by key %q", key)

@@ -34,7 +34,6 @@ var citusNames = []string{
 	"citus.multi_shard_modify_mode",
 	"create_distributed_function",
 	"create_distributed_table",
-	"create_reference_table",
 	"get_shard_id_for_distribution_column",
 	"groupid FROM pg_dist_local_group",
 	"pg_dist_partition WHERE logicalrelid",
