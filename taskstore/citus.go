@@ -2,6 +2,7 @@ package taskstore
 
 import (
 	"context"
+	"strings"
 
 	"github.com/tasklane/tasks/dbgen"
 )
@@ -126,6 +127,10 @@ func (s *Store) atomically(ctx context.Context, run func(DB) error) error {
 	})
 	return err
 }
+
+// isCutShort reports whether a statement was cancelled, or its session ended. One server has rolled it back then. On
+// Citus a node may have committed it before its coordinator was told to stop.
+func isCutShort(err error) bool { return strings.HasPrefix(sqlState(err), "57") }
 
 // endTasks is FinishTasks.
 func (s *Store) endTasks(ctx context.Context, db DB, to Status, l leases) ([]int64, error) {

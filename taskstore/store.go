@@ -170,7 +170,8 @@ func write[T any](ctx context.Context, s *Store, f func(DB) (T, error)) (T, erro
 			db = conn
 		}
 		statement := &sending{DB: db}
-		if v, err = f(statement); err != nil && !statement.unsent && mayBeDone(err, connOf(db)) {
+		uncertain := func() bool { return mayBeDone(err, connOf(db)) || s.citus && !s.inTx && isCutShort(err) }
+		if v, err = f(statement); err != nil && !statement.unsent && uncertain() {
 			err = &uncertainError{err}
 		}
 		return v, err

@@ -35,6 +35,7 @@ const apart = 16
 
 func roomy(t *testing.T, b *storetest.Bundle) *taskstore.Store {
 	t.Helper()
+	storetest.NotOnCitus(t, "creates share nothing there")
 	return storetest.NewStore(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 2 * apart }))
 }
 
@@ -209,6 +210,7 @@ func TestGroupCommitCancelledInFlight(t *testing.T) {
 // A hook that sees the context of each call, such as one that sets a tenant, keeps calls apart unless told otherwise.
 func TestGroupCommitIsOffBehindHooks(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "a trigger sees no setting of the session, which is on the coordinator")
 	b := storetest.Setup(t)
 	type tenant struct{}
 	pool := b.Connect(t, func(c *pgxpool.Config) {

@@ -135,7 +135,11 @@ func TestVerifySeesNoDrift(t *testing.T) {
 		if _, err := b.Connection(t).Exec(t.Context(), step, pgx.QueryExecModeSimpleProtocol); err != nil {
 			t.Fatalf("%.60s: %v", step, err)
 		}
-		if _, _, err := migrate.New(b.URL, migrate.Defaults()).Verify(t.Context()); err != nil {
+		m, err := migrate.New(b.URL, migrate.Defaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := m.Verify(t.Context()); err != nil {
 			t.Errorf("after %.60s: %v", step, err)
 		}
 	}
