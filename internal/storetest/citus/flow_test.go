@@ -128,17 +128,15 @@ func (f *flow) end() {
 	f.t.Helper()
 	f.stop()
 	f.running.Wait()
-	for {
-		if _, err := f.b.Store.RequeueStale(f.t.Context(), taskstore.Filter{}, time.Millisecond, 10_000); err != nil {
-			f.t.Fatal(err)
-		}
+	for ended := time.Now(); ; {
+		_, err := f.b.Store.RequeueStale(f.t.Context(), taskstore.Filter{}, time.Millisecond, 10_000)
 		f.work(f.b.Store, 3)
-		left, err := f.b.Store.Backlog(f.t.Context())
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		if left.Pending+left.Processing == 0 {
+		left, backlogErr := f.b.Store.Backlog(f.t.Context())
+		if err = errors.Join(err, backlogErr); err == nil && left.Pending+left.Processing == 0 {
 			break
+		}
+		if time.Since(ended) > 5*time.Minute {
+			f.t.Fatalf("not everything is done: %+v, %v", left, err)
 		}
 	}
 	completed := map[int64]bool{}
