@@ -42,7 +42,8 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	}
 	completed, released := leasesOf(e.Completed), leasesOf(e.Released)
 	var at span
-	if n > 0 && !s.citus {
+	together := n > 0 && !s.citus // the claim with the ends; on Citus it follows
+	if together {
 		spans, err := s.startClaims(ctx, f)
 		if err != nil {
 			return nil, err
@@ -80,12 +81,12 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 		}
 		return steps
 	}
-	err = s.pipelined(ctx, steps(n > 0 && !s.citus))
+	err = s.pipelined(ctx, steps(together))
 	var claimErr error
-	if n > 0 && s.citus && err == nil {
+	if n > 0 && !together && err == nil {
 		ts, claimErr = s.claimOnShards(ctx, f, n)
 	}
-	if n > 0 && isPoison(err) && !s.citus && !s.inTransaction() {
+	if together && isPoison(err) && !s.inTransaction() {
 		// One of the two parts met a row that refuses: nothing was done. The ends are told apart from the claim.
 		if err = s.pipelined(ctx, steps(false)); err == nil {
 			ts, claimErr = s.claimFrom(ctx, f, at.at, n)
@@ -96,7 +97,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	}
 	s.putBack(doneReleased...)
 	lost := slices.Concat(completed.lost(doneCompleted), released.lost(doneReleased), failedLeases.lost(doneFailed))
-	if n > 0 && claimErr == nil && !s.citus {
+	if together && claimErr == nil {
 		ts, claimErr = s.endClaim(ctx, f, at, n, ts)
 	}
 	if claimErr != nil {
