@@ -9,7 +9,7 @@ MODULES := . bench gormtest examples/deploy examples/metrics examples/tracing
 
 # What a change must pass, in this order.
 GATE := lint verify test-race race faults test-gorm test-metrics test-tracing test-deploy test-role test-pgbouncer \
-	plans-check prove-checks readme audit release-check bench-databases demo test-matrix docker-test
+	plans-check prove-checks readme site audit release-check bench-databases demo test-matrix docker-test
 
 # The parts of the store's suite for which it matters how a Store is connected.
 STORE_SUITE := $(addprefix ./internal/storetest/,behaviour keys work taskwork)
@@ -156,8 +156,16 @@ prove-checks: ## Plant faults in a scratch copy and show that each check turns r
 	tools/prove-checks.sh
 
 .PHONY: readme
-readme: ## Run the commands of the README
+readme: ## Run the newcomer's path: the commands of the README and of the docs, to a worker on a migrated database
 	$(WITHPG) tools/readme-commands.sh
+
+docs/node_modules: docs/package-lock.json
+	cd docs && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: site
+site: docs/node_modules ## Render docs/ into site/, and look at each page and link (SCREENSHOTS=DIR leaves pictures there)
+	cd docs && npx vitepress build && node .vitepress/look.mjs
 
 IMAGE ?= taskmigrate:dev
 .PHONY: image
