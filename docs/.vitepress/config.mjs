@@ -25,6 +25,8 @@ export default defineConfig({
   cacheDir: '../bin/vitepress',
   rewrites: { 'start.md': 'index.md' },
   appearance: 'force-auto', // as the reader's system says, since the charts do the same
+  head: [['style', {}, '.vp-doc > div > pre { overflow-x: auto }']], // indented code, which the theme does not know
+  vite: { build: { chunkSizeWarningLimit: 1000 } }, // of kB: the plan book
   themeConfig: {
     sidebar: [
       page('Start', ''),

@@ -8,7 +8,6 @@ import { chromium } from 'playwright-core'
 const site = resolve(import.meta.dirname, '../../site')
 const origin = 'http://site.test'
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const looks = [390, 1440].flatMap((width) => ['light', 'dark'].map((colorScheme) => ({ width, colorScheme })))
 
 if (!existsSync(executablePath)) {
   console.log(`${executablePath} does not exist (CHROMIUM names another): nobody has looked at the site`)
@@ -25,30 +24,26 @@ await page.route('**/*', (route) => {
   return route.request().url().startsWith(origin) ? route.fulfill({ path: site + path }) : route.abort()
 })
 
-for (const name of readdirSync(site).filter((file) => file.endsWith('.html') && file !== '404.html')) {
-  const complain = (text) => wrong.add(`${name}: ${text}`)
-  const onConsole = (message) => message.type() === 'error' && complain(message.text())
-  page.on('console', onConsole)
-  await page.goto(`${origin}/${name}`)
-  if (!(await page.locator('h1').first().isVisible())) complain('no heading can be seen')
-
-  const backgrounds = new Set()
-  for (const { width, colorScheme } of looks) {
-    await page.setViewportSize({ width, height: 1000 })
+let name
+const complain = (text) => wrong.add(`${name}: ${text}`)
+page.on('console', (message) => message.type() === 'error' && complain(message.text()))
+for (name of readdirSync(site).filter((file) => file.endsWith('.html') && file !== '404.html')) {
+  for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme })
-    const seen = await page.evaluate(() => ({
-      width: document.documentElement.scrollWidth,
-      background: getComputedStyle(document.body).backgroundColor,
-    }))
-    if (seen.width > width) complain(`${seen.width} px wide in a window of ${width} px`)
-    backgrounds.add(`${colorScheme} ${seen.background}`)
-    if (process.env.SCREENSHOTS) {
-      const file = name.replace('.html', `-${width}-${colorScheme}.png`)
-      await page.screenshot({ path: resolve(process.env.SCREENSHOTS, file) })
+    await page.goto(`${origin}/${name}`)
+    if (!(await page.locator('h1').first().isVisible())) complain('no heading can be seen')
+    const dark = await page.evaluate(() => document.documentElement.classList.contains('dark'))
+    if (dark !== (colorScheme === 'dark')) complain(`is not ${colorScheme}`)
+    for (const width of [390, 1440]) {
+      await page.setViewportSize({ width, height: 1000 })
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth)
+      if (wide > width) complain(`${wide} px wide in a window of ${width} px`)
+      if (process.env.SCREENSHOTS) {
+        const file = name.replace('.html', `-${width}-${colorScheme}.png`)
+        await page.screenshot({ path: resolve(process.env.SCREENSHOTS, file) })
+      }
     }
   }
-  if (new Set([...backgrounds].map((b) => b.replace(/^\w+ /, ''))).size !== 2) complain('dark looks as light')
-
   const found = await page.evaluate(() => ({
     ids: [...document.querySelectorAll('[id]')].map((e) => e.id),
     links: [...document.querySelectorAll('a[href]')].map((e) => e.href),
@@ -56,12 +51,13 @@ for (const name of readdirSync(site).filter((file) => file.endsWith('.html') && 
   }))
   found.broken.forEach((src) => complain(`the picture ${src} does not load`))
   ids.set(`/${name}`, new Set(found.ids))
-  links.push(...found.links.map((href) => ({ complain, url: new URL(href) })))
-  page.off('console', onConsole)
+  links.push(...found.links.map((href) => ({ name, url: new URL(href) })))
 }
 await browser.close()
 
-for (const { complain, url } of links.filter(({ url }) => url.origin === origin)) {
+for (const link of links.filter(({ url }) => url.origin === origin)) {
+  const { url } = link
+  name = link.name
   const anchors = ids.get(url.pathname === '/' ? '/index.html' : url.pathname)
   if (!anchors) complain(`nothing is at ${url.pathname}`)
   else if (url.hash && !anchors.has(decodeURIComponent(url.hash.slice(1)))) complain(`no ${url.hash} in ${url.pathname}`)
