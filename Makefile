@@ -40,6 +40,20 @@ demo: ## Migrate a database and watch a service work on it while one of its proc
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
 
+.PHONY: build
+build: ## Build the commands into bin/
+	go build -o bin/ ./cmd/...
+
+.PHONY: install
+install: ## Install the commands into GOBIN
+	go install ./cmd/...
+
+.PHONY: completions
+completions: build ## Write what bash, zsh and fish need to complete the commands, into bin/completions
+	@mkdir -p bin/completions
+	@for command in taskmigrate tasks; do for shell in bash zsh fish; do \
+		bin/$$command completion $$shell >bin/completions/$$command.$$shell; done; done
+
 .PHONY: test
 test: ## Run all tests; finds or starts a Postgres
 	go test ./...

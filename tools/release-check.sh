@@ -7,8 +7,8 @@ root=$PWD
 built=$(go env GOOS)_$(go env GOARCH)
 
 # shellcheck disable=SC2086 # several words
-sum() { # PLACE: builds there, prints the binary's checksum
-    (cd "$1" && $GORELEASER build --snapshot --single-target --clean >&2 && sha256sum <dist/*"$built"*/taskmigrate)
+sum() { # PLACE: builds there, prints the checksums of the binaries
+    (cd "$1" && $GORELEASER build --snapshot --single-target --clean >&2 && sha256sum dist/*"$built"*/task*)
 }
 
 # shellcheck disable=SC2086

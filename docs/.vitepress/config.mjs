@@ -39,6 +39,7 @@ export default defineConfig({
       },
       {
         text: 'Operate',
+        link: '/operate',
         items: [
           page('Gauges', 'gauges'),
           page('When the server fails', 'failover'),
