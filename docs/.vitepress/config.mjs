@@ -35,7 +35,12 @@ export default defineConfig({
       {
         text: 'Migrate',
         link: '/migrate',
-        items: [page('A page to sign', 'report'), page('In a deploy', 'deploy')],
+        items: [
+          page('A page to sign', 'report'),
+          page('In a deploy', 'deploy'),
+          page('From GORM', 'from-gorm'),
+          page('从 GORM 迁移', 'from-gorm.zh-CN'),
+        ],
       },
       {
         text: 'Operate',
