@@ -3,6 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 
 # Modules of their own, so that what they require stays out of an importer's go.sum.
 MODULES := . bench gormtest examples/deploy examples/metrics examples/tracing
@@ -39,6 +40,10 @@ demo: ## Migrate a database and watch a service work on it while one of its proc
 	@mkdir -p bin
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
+
+.PHONY: demo-record
+demo-record: ## Record make demo as docs/diagrams/demo.svg
+	go run ./internal/readme/record docs/diagrams/demo.svg make demo
 
 .PHONY: build
 build: ## Build the commands into bin/

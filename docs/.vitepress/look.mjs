@@ -29,7 +29,7 @@ const complain = (text) => wrong.add(`${name}: ${text}`)
 page.on('console', (message) => message.type() === 'error' && complain(message.text()))
 for (name of readdirSync(site).filter((file) => file.endsWith('.html') && file !== '404.html')) {
   for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme })
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     await page.goto(`${origin}/${name}`)
     if (!(await page.locator('h1').first().isVisible())) complain('no heading can be seen')
     const dark = await page.evaluate(() => document.documentElement.classList.contains('dark'))
