@@ -35,7 +35,7 @@ gate-targets: ## Print the gate's targets as JSON, for the workflow that runs th
 	@printf '["%s"]\n' "$$(sed 's/ /","/g' <<<"$(strip $(GATE))")"
 
 .PHONY: demo
-demo: ## Migrate a database and watch a service work on it while one of its processes is killed, about fifteen seconds
+demo: ## Migrate a database and watch a service work on it while one of its processes is killed, half a minute
 	@echo "A demo of package taskwork. It builds, starts a throwaway PostgreSQL if none is named, and migrates it first."
 	@mkdir -p bin
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker

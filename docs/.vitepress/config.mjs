@@ -1,9 +1,10 @@
 // The site of these pages, in the order in which they are read. `make site` renders it.
 import { existsSync, statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitepress'
 
-const docs = resolve(import.meta.dirname, '..')
+const docs = fileURLToPath(new URL('..', import.meta.url))
 const root = resolve(docs, '..')
 const repository = 'https://github.com/tasklane/tasks'
 

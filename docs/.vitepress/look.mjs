@@ -3,9 +3,10 @@
 // SCREENSHOTS names a folder in which to leave pictures of the pages.
 import { existsSync, readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 
-const site = resolve(import.meta.dirname, '../../site')
+const site = fileURLToPath(new URL('../../site', import.meta.url))
 const origin = 'http://site.test'
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 

@@ -35,7 +35,7 @@ text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #e6edf3; white
 
 type line struct {
 	text string
-	at   time.Duration // when it appears: as after the command's start, but no silence is longer than the constant
+	at   time.Duration // when it appears, each longer silence having been cut to [silence]
 }
 
 func main() {
