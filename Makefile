@@ -184,7 +184,7 @@ docs/node_modules: docs/package-lock.json
 
 .PHONY: site
 site: docs/node_modules ## Render docs/ into site/, and look at each page and link (SCREENSHOTS=DIR leaves pictures there)
-	cd docs && npx vitepress build && node .vitepress/look.mjs
+	cd docs && node_modules/.bin/vitepress build && node .vitepress/look.mjs
 
 IMAGE ?= taskmigrate:dev
 .PHONY: image
