@@ -52,7 +52,7 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 		directories(bases(o.durable), "taskstore-postgres-"+rand.Text()[:10])...)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", args...)
 	cmd.Dir = "/" // ours may be closed to the server's user
-	cmd.Env = serverEnv()
+	cmd.Env = append(serverEnv(), o.environment...)
 	// In a process group of its own, so that Ctrl-C in the terminal reaches this process only. The supervisor
 	// stops the server when this process has ended.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential}
