@@ -1,11 +1,12 @@
-// Command record runs a command and writes what it prints as the picture of a terminal, in which each line appears when
-// it did:
+// Command record runs a command, shows what it prints, and draws that as a terminal in which each line appears when it
+// did:
 //
-//	go run ./internal/readme/record FILE.svg COMMAND [ARG...]
+//	go run ./internal/readme/record COMMAND [ARG...] >FILE.svg
 package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/xml"
 	"fmt"
 	"os"
@@ -39,18 +40,18 @@ type line struct {
 }
 
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: record FILE.svg COMMAND [ARG...]")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: record COMMAND [ARG...] >FILE.svg")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2:]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
 	}
 }
 
-func run(file string, command []string) error {
-	cmd := exec.Command(command[0], command[1:]...)
+func run(command []string) error {
+	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -64,7 +65,7 @@ func run(file string, command []string) error {
 	last := time.Now()
 	scanner := bufio.NewScanner(out)
 	for scanner.Scan() {
-		fmt.Println(scanner.Text())
+		fmt.Fprintln(os.Stderr, scanner.Text())
 		at += min(time.Since(last), silence)
 		last = time.Now()
 		lines = append(lines, line{scanner.Text(), at})
@@ -75,7 +76,8 @@ func run(file string, command []string) error {
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
 	}
-	return os.WriteFile(file, []byte(draw(lines)), 0o644)
+	_, err = fmt.Print(draw(lines))
+	return err
 }
 
 // draw draws the lines below each other.
