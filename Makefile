@@ -43,6 +43,7 @@ demo: ## Migrate a database and watch a service work on it while one of its proc
 
 .PHONY: demo-record
 demo-record: ## Record make demo as docs/diagrams/demo.svg
+	@mkdir -p bin
 	go run ./internal/readme/record make demo >bin/demo.svg && mv bin/demo.svg docs/diagrams/demo.svg
 
 .PHONY: build
