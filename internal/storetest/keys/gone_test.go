@@ -174,7 +174,7 @@ func TestATaskThatIsKeptKeepsItsKey(t *testing.T) {
 	wantOwner(t, b, "k", task.ID)
 }
 
-// Where ids are given out again, the statement of docs/how-it-works.md keeps new tasks from having old ones' keys and
+// Where ids are given out again, the statement of docs/store.md keeps new tasks from having old ones' keys and
 // failures.
 func TestTruncateAndRestartIdentity(t *testing.T) {
 	t.Parallel()
@@ -186,7 +186,7 @@ func TestTruncateAndRestartIdentity(t *testing.T) {
 	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: storetest.Claim(t, b.Store, 1)[0]}); err != nil {
 		t.Fatal(err)
 	}
-	_, said, _ := strings.Cut(storetest.File(t, "docs/how-it-works.md"), "name all three, `")
+	_, said, _ := strings.Cut(storetest.File(t, "docs/store.md"), "name all three, `")
 	said, _, _ = strings.Cut(said, "`")
 	b.Exec(t, said)
 	if task := b.Create(t, 1); task.ID != old.ID {
