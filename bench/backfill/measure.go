@@ -15,7 +15,7 @@ import (
 const (
 	writers  = 8
 	interval = 40 * time.Millisecond // between the writes of one writer
-	longRead = 10 * time.Second      // a report on the standby, which replay has to wait for
+	longRead = 5 * time.Second       // a report on the standby, which replay has to wait for, and the time between two
 )
 
 // measurement is a back-fill of one database.
@@ -165,6 +165,7 @@ func (m measurement) readOnStandby(ctx context.Context) error {
 		}
 		_ = errors.Join(err, sleep(ctx, longRead)) // where the standby cancels it, the next one begins
 		_ = conn.Close(context.WithoutCancel(ctx))
+		_ = sleep(ctx, longRead)
 	}
 	return nil
 }
