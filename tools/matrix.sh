@@ -107,7 +107,7 @@ if [ -n "$upgrades" ]; then
     began=$SECONDS
     if from_each_to_each >"$tmp/log" 2>&1; then
         sed -n 's/.*\(NOT TESTED\)/\1/p' "$tmp/log"
-        echo "from each to each: $(grep -c '^    --- PASS' "$tmp/log") ways ok, $((SECONDS - began)) s"
+        echo "from each to each: $(grep -c -- '--- PASS: .*_to_' "$tmp/log") ways ok, $((SECONDS - began)) s"
     else
         cat "$tmp/log" "$tmp/debian"
         echo "from each to each: FAILED, $((SECONDS - began)) s"

@@ -27,8 +27,8 @@ import (
 const fill = `
 INSERT INTO tasks
     (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
-SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1, '{"n": ' || i || '}', 2,
-    1721818960, 1721818960
+SELECT i %% 200 + 1, i * 7919 %% 50000 + 1, i * 31 %% 1000 + 1, i * 17 %% 5000 + 1, i %% 20 + 1,
+    '{"n": ' || i || '}', 2, 1721818960, 1721818960
 FROM generate_series(1::bigint, %d) AS i`
 
 func main() {
@@ -79,7 +79,9 @@ func run(ctx context.Context, rows int64, quiet time.Duration) error {
 			return err
 		}
 		m := measurement{url: url, standby: standby, rows: rows, quiet: quiet}
-		res, err := m.run(ctx, func() error { return migrate(ctx, binary, url, "up", "--to=7", "--backfill-max-lag="+limit) })
+		res, err := m.run(ctx, func() error {
+			return migrate(ctx, binary, url, "up", "--to=7", "--backfill-max-lag="+limit)
+		})
 		if err == nil {
 			err = errors.Join(migrate(ctx, binary, url, "up"), migrate(ctx, binary, url, "verify"))
 		}
@@ -118,7 +120,10 @@ func prepare(ctx context.Context, server *pgserver.Server, binary string, rows i
 	if err := conn.Close(ctx); err != nil {
 		return "", err
 	}
-	return config.Database, errors.Join(migrate(ctx, binary, url, "adopt", "--yes"), migrate(ctx, binary, url, "up", "--to=6"))
+	if err := migrate(ctx, binary, url, "adopt", "--yes"); err != nil {
+		return "", err
+	}
+	return config.Database, migrate(ctx, binary, url, "up", "--to=6")
 }
 
 func migrate(ctx context.Context, binary, url string, args ...string) error {

@@ -91,13 +91,14 @@ func (m measurement) run(ctx context.Context, change func() error) (result, erro
 	watching, enough := context.WithCancel(ctx)
 	var seen watched
 	var wg sync.WaitGroup
-	wg.Go(func() { seen.err = errors.Join(seen.watch(watching, pool)) })
+	wg.Go(func() { seen.err = seen.watch(watching, pool) })
 	wg.Go(func() { seen.readErr = m.readOnStandby(watching) })
 	res.During, err = m.write(ctx, pool, change)
 	res.Seconds = time.Since(began).Seconds()
 	enough()
 	wg.Wait()
-	if err := errors.Join(err, seen.err, seen.readErr, sleep(ctx, 2*time.Second)); err != nil { // for the statistics to come in
+	// Two seconds, for the statistics to come in.
+	if err := errors.Join(err, seen.err, seen.readErr, sleep(ctx, 2*time.Second)); err != nil {
 		return res, err
 	}
 	after, err := read(ctx, pool)

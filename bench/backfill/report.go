@@ -68,12 +68,15 @@ func (r report) table() string {
 	row("WAL, MB (bytes a row)", number("%.0f (%.0f)", func(r result) []any { return []any{r.WALMB, r.WALPerRow} }))
 	row("pages written whole to it", number("%d", func(r result) []any { return []any{r.FullPages} }))
 	row("updates that left the indexes alone (HOT), %", number("%.0f", func(r result) []any { return []any{r.HOT} }))
-	row("table before and after, MB", number("%.0f, %.0f", func(r result) []any { return []any{r.TableMB[0], r.TableMB[1]} }))
-	row("its indexes before and after, MB", number("%.0f, %.0f", func(r result) []any { return []any{r.IndexesMB[0], r.IndexesMB[1]} }))
+	row("table before and after, MB",
+		number("%.0f, %.0f", func(r result) []any { return []any{r.TableMB[0], r.TableMB[1]} }))
+	row("its indexes before and after, MB",
+		number("%.0f, %.0f", func(r result) []any { return []any{r.IndexesMB[0], r.IndexesMB[1]} }))
 	row("dead rows: most, at the end", number("%d, %d", func(r result) []any { return []any{r.DeadMost, r.DeadEnd} }))
 	row("runs of autovacuum", number("%d", func(r result) []any { return []any{r.Vacuums} }))
 	row("the standby's lag at most, MB", number("%.0f", func(r result) []any { return []any{r.LagMB} }))
-	row("a write, median: alone, during, ms", number("%.1f, %.1f", func(r result) []any { return []any{r.Quiet.P50, r.During.P50} }))
+	row("a write, median: alone, during, ms",
+		number("%.1f, %.1f", func(r result) []any { return []any{r.Quiet.P50, r.During.P50} }))
 	row("p99: alone, during, ms (ratio)", number("%.1f, %.1f (%.2f)",
 		func(r result) []any { return []any{r.Quiet.P99, r.During.P99, r.During.P99 / r.Quiet.P99} }))
 	row("longest: alone, during, ms (ratio)", number("%.0f, %.0f (%.2f)",

@@ -5,10 +5,16 @@ import (
 	"testing"
 )
 
-// A database, or a clone of its schema alone, is restored into each version that is not older.
-func TestDumpAndRestore(t *testing.T) {
+// A database is as sound on each version that is not older as it was on its own.
+func TestFromEachVersionToEach(t *testing.T) {
 	t.Parallel()
 	all := startAll(t)
+	t.Run("dump and restore", func(t *testing.T) { restoreEach(t, all) })
+	t.Run("pg_upgrade", func(t *testing.T) { upgradeEach(t, all) })
+}
+
+// restoreEach restores databases, and clones of their schema alone, into each version that is not older.
+func restoreEach(t *testing.T, all []server) {
 	for _, s := range shapes {
 		for i, from := range all {
 			source := from.database(t)
@@ -16,6 +22,7 @@ func TestDumpAndRestore(t *testing.T) {
 			rows := s.rows(t, source)
 			for _, to := range all[i:] {
 				t.Run(fmt.Sprintf("%s, %d to %d", s.name, from.version, to.version), func(t *testing.T) {
+					t.Parallel()
 					tools, ok := dumper(all, from, to)
 					if !ok {
 						t.Skipf("NOT TESTED: no pg_dump here reads a server of version %d", from.version)
@@ -51,10 +58,8 @@ func dumper(all []server, from, to server) (server, bool) {
 	return server{}, false
 }
 
-// pg_upgrade takes a whole cluster along, to its own version too.
-func TestPgUpgrade(t *testing.T) {
-	t.Parallel()
-	all := startAll(t)
+// upgradeEach has pg_upgrade take whole clusters along, to their own version too.
+func upgradeEach(t *testing.T, all []server) {
 	for i, from := range all {
 		for _, to := range all[i:] {
 			t.Run(fmt.Sprintf("%d to %d", from.version, to.version), func(t *testing.T) {
