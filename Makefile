@@ -5,11 +5,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # Modules of their own, so that what they require stays out of an importer's go.sum.
-MODULES := . bench gormtest examples/tracing
+MODULES := . bench gormtest examples/deploy examples/metrics examples/tracing
 
 # What a change must pass, in this order.
-GATE := lint verify test-race race faults test-gorm test-tracing test-role test-pgbouncer plans-check prove-checks \
-	readme release-check bench-databases demo test-matrix docker-test
+GATE := lint verify test-race race faults test-gorm test-metrics test-tracing test-deploy test-role test-pgbouncer \
+	plans-check prove-checks readme audit release-check bench-databases demo test-matrix docker-test
 
 # The parts of the store's suite for which it matters how a Store is connected.
 STORE_SUITE := $(addprefix ./internal/storetest/,behaviour keys work taskwork)
@@ -40,6 +40,20 @@ demo: ## Migrate a database and watch a service work on it while one of its proc
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
 
+.PHONY: build
+build: ## Build the commands into bin/
+	go build -o bin/ ./cmd/...
+
+.PHONY: install
+install: ## Install the commands into GOBIN
+	go install ./cmd/...
+
+.PHONY: completions
+completions: build ## Write what bash, zsh and fish need to complete the commands, into bin/completions
+	@mkdir -p bin/completions
+	@for command in taskmigrate tasks; do for shell in bash zsh fish; do \
+		bin/$$command completion $$shell >bin/completions/$$command.$$shell; done; done
+
 .PHONY: test
 test: ## Run all tests; finds or starts a Postgres
 	go test ./...
@@ -67,9 +81,17 @@ test-kill: ## Kill taskmigrate up at 20 moments on 500,000 rows, and go on each 
 test-gorm: ## Adopt, migrate and use tables made by real GORM (a module of its own)
 	cd gormtest && go test ./...
 
+.PHONY: test-metrics
+test-metrics: ## Test the example of metrics, and its dashboard on a real Prometheus (a module of its own)
+	cd examples/metrics && go test ./...
+
 .PHONY: test-tracing
 test-tracing: ## Test the example of a traced pool (a module of its own)
 	cd examples/tracing && go test ./...
+
+.PHONY: test-deploy
+test-deploy: ## Run the recipes for deploys: GitHub, GitLab, Kubernetes, systemd (a module of its own)
+	cd examples/deploy && go test ./...
 
 .PHONY: test-role
 test-role: ## Run the store's suite with the service role's rights
@@ -107,7 +129,7 @@ lint-sql: ## Lint the migrations (squawk, by npx, and rules of ours)
 
 .PHONY: lint-workflows
 lint-workflows: ## Lint the workflows of GitHub
-	$(ACTIONLINT)
+	$(ACTIONLINT) .github/workflows/*.yaml examples/deploy/github.yaml
 
 .PHONY: generate
 generate: ## Generate dbgen from queries and schema, and what verify compares with
@@ -155,11 +177,20 @@ prove-checks: ## Plant faults in a scratch copy and show that each check turns r
 readme: ## Run the commands of the README
 	$(WITHPG) tools/readme-commands.sh
 
+IMAGE ?= taskmigrate:dev
+.PHONY: image
+image: ## Build the container image of taskmigrate for this machine's architecture, as IMAGE=taskmigrate:dev
+	@mkdir -p bin/image
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/image/linux/$$(go env GOARCH)/ ./cmd/taskmigrate
+	docker build -q -t $(IMAGE) -f Containerfile --build-arg TARGETPLATFORM=linux/$$(go env GOARCH) bin/image
+
+.PHONY: audit
+audit: ## Check what the binaries and packages are built from: licences, and known vulnerabilities if their list is reachable
+	tools/audit.sh
+
 .PHONY: release-check
-release-check: ## Check the release recipe, and build this machine's binary by it
-	$(GORELEASER) check
-	$(GORELEASER) build --snapshot --single-target --clean
-	dist/*/taskmigrate version | grep ' v[0-9]'
+release-check: ## Check the release recipe: build this machine's binary by it, and once more from another place, byte for byte
+	GORELEASER="$(GORELEASER)" tools/release-check.sh
 
 .PHONY: release
 release: ## Publish the tag of the current commit (needs GITHUB_TOKEN)

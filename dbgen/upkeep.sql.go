@@ -11,6 +11,50 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const countFailureReasons = `-- name: CountFailureReasons :many
+WITH known AS MATERIALIZED (
+    SELECT task_id, reason, failed_at FROM task_failures ORDER BY task_id DESC LIMIT $1::integer
+), failed AS (
+    SELECT id FROM tasks WHERE id = ANY (ARRAY(SELECT known.task_id FROM known)) AND status + 0 = 3
+)
+SELECT
+    left(split_part(known.reason, chr(10), 1), 200)::text AS first_line,
+    count(*) AS tasks,
+    max(known.failed_at)::bigint AS last_at
+FROM known JOIN failed ON failed.id = known.task_id
+GROUP BY first_line
+ORDER BY tasks DESC, first_line
+LIMIT 100
+`
+
+type CountFailureReasonsRow struct {
+	FirstLine string `json:"first_line"`
+	Tasks     int64  `json:"tasks"`
+	LastAt    int64  `json:"last_at"`
+}
+
+// Why tasks have failed that are still failed, by the first line of the last reason: of the newest @max_rows tasks of
+// which a failure is known. The primary key of task_failures from its end, then the tasks by theirs.
+func (q *Queries) CountFailureReasons(ctx context.Context, maxRows int32) ([]CountFailureReasonsRow, error) {
+	rows, err := q.db.Query(ctx, countFailureReasons, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountFailureReasonsRow{}
+	for rows.Next() {
+		var i CountFailureReasonsRow
+		if err := rows.Scan(&i.FirstLine, &i.Tasks, &i.LastAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteFinished = `-- name: DeleteFinished :one
 WITH picked AS MATERIALIZED (
     SELECT old.id FROM tasks AS old
@@ -192,4 +236,68 @@ func (q *Queries) NextSlice(ctx context.Context, first int64, maxRows int32, bef
 		&i.Orphans,
 	)
 	return i, err
+}
+
+const shareBacklog = `-- name: ShareBacklog :many
+SELECT
+    grouping(integration_id, template_id)::integer AS others,
+    coalesce(integration_id, template_id, 0)::bigint AS id,
+    count(*) FILTER (WHERE status = 0) AS pending,
+    count(*) FILTER (WHERE status = 1) AS processing,
+    count(*) FILTER (WHERE status = 1 AND updated_at
+        <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint) AS silent,
+    count(*) FILTER (WHERE status = 3) AS failed
+FROM (
+    (SELECT integration_id, template_id, status, updated_at FROM tasks
+     WHERE status = 0 ORDER BY id LIMIT $2::integer)
+    UNION ALL
+    (SELECT integration_id, template_id, status, updated_at FROM tasks
+     WHERE status BETWEEN 1 AND 1 ORDER BY status LIMIT $2::integer)
+    UNION ALL
+    (SELECT integration_id, template_id, status, updated_at FROM tasks
+     WHERE status BETWEEN 3 AND 3 ORDER BY status LIMIT $2::integer)
+) AS unfinished
+GROUP BY GROUPING SETS ((), (integration_id), (template_id))
+ORDER BY count(*) DESC, others DESC, id
+LIMIT 1000
+`
+
+type ShareBacklogRow struct {
+	Others     int32 `json:"others"`
+	ID         int64 `json:"id"`
+	Pending    int64 `json:"pending"`
+	Processing int64 `json:"processing"`
+	Silent     int64 `json:"silent"`
+	Failed     int64 `json:"failed"`
+}
+
+// Who has what of the tasks that are not completed: all of them together (others is 3), each integration (1), and each
+// template (2), the largest first. Of each status at most @max_rows tasks are read, however many there are.
+// idx_tasks_pending and idx_status: the range and the ORDER BY have the planner follow that index and stop, where for
+// `status = 3` it could as well read the whole table until it has found enough.
+func (q *Queries) ShareBacklog(ctx context.Context, silentForMs int64, maxRows int32) ([]ShareBacklogRow, error) {
+	rows, err := q.db.Query(ctx, shareBacklog, silentForMs, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ShareBacklogRow{}
+	for rows.Next() {
+		var i ShareBacklogRow
+		if err := rows.Scan(
+			&i.Others,
+			&i.ID,
+			&i.Pending,
+			&i.Processing,
+			&i.Silent,
+			&i.Failed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -636,6 +636,63 @@ func (q *Queries) ListPendingIntegrations(ctx context.Context, maxRows int32) ([
 	return items, nil
 }
 
+const listStaleTasks = `-- name: ListStaleTasks :many
+SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
+WHERE status = 1
+    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
+    AND ($2::bigint IS NULL OR integration_id = $2)
+    AND ($3::bigint IS NULL OR client_id = $3)
+    AND ($4::bigint IS NULL OR template_id = $4)
+ORDER BY id
+LIMIT $5::integer
+`
+
+type ListStaleTasksParams struct {
+	SilentForMs   int64       `json:"silent_for_ms"`
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+	MaxRows       int32       `json:"max_rows"`
+}
+
+// What RequeueTasks would requeue, without doing it. idx_status.
+func (q *Queries) ListStaleTasks(ctx context.Context, arg ListStaleTasksParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, listStaleTasks,
+		arg.SilentForMs,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const requeueTasks = `-- name: RequeueTasks :many
 UPDATE tasks
 SET status = 0,

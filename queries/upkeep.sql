@@ -1,3 +1,20 @@
+-- name: CountFailureReasons :many
+-- Why tasks have failed that are still failed, by the first line of the last reason: of the newest @max_rows tasks of
+-- which a failure is known. The primary key of task_failures from its end, then the tasks by theirs.
+WITH known AS MATERIALIZED (
+    SELECT task_id, reason, failed_at FROM task_failures ORDER BY task_id DESC LIMIT @max_rows::integer
+), failed AS (
+    SELECT id FROM tasks WHERE id = ANY (ARRAY(SELECT known.task_id FROM known)) AND status + 0 = 3
+)
+SELECT
+    left(split_part(known.reason, chr(10), 1), 200)::text AS first_line,
+    count(*) AS tasks,
+    max(known.failed_at)::bigint AS last_at
+FROM known JOIN failed ON failed.id = known.task_id
+GROUP BY first_line
+ORDER BY tasks DESC, first_line
+LIMIT 100;
+
 -- name: DeleteFinished :one
 -- Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement is short
 -- however many rows there are; with them the keys of the slice that have no task any more, and the failures of
@@ -82,3 +99,30 @@ FROM (
     FROM (
         SELECT id, status, updated_at FROM tasks
         WHERE id >= @first ORDER BY id LIMIT @max_rows::integer) AS page) AS slice;
+
+-- name: ShareBacklog :many
+-- Who has what of the tasks that are not completed: all of them together (others is 3), each integration (1), and each
+-- template (2), the largest first. Of each status at most @max_rows tasks are read, however many there are.
+-- idx_tasks_pending and idx_status: the range and the ORDER BY have the planner follow that index and stop, where for
+-- `status = 3` it could as well read the whole table until it has found enough.
+SELECT
+    grouping(integration_id, template_id)::integer AS others,
+    coalesce(integration_id, template_id, 0)::bigint AS id,
+    count(*) FILTER (WHERE status = 0) AS pending,
+    count(*) FILTER (WHERE status = 1) AS processing,
+    count(*) FILTER (WHERE status = 1 AND updated_at
+        <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint) AS silent,
+    count(*) FILTER (WHERE status = 3) AS failed
+FROM (
+    (SELECT integration_id, template_id, status, updated_at FROM tasks
+     WHERE status = 0 ORDER BY id LIMIT @max_rows::integer)
+    UNION ALL
+    (SELECT integration_id, template_id, status, updated_at FROM tasks
+     WHERE status BETWEEN 1 AND 1 ORDER BY status LIMIT @max_rows::integer)
+    UNION ALL
+    (SELECT integration_id, template_id, status, updated_at FROM tasks
+     WHERE status BETWEEN 3 AND 3 ORDER BY status LIMIT @max_rows::integer)
+) AS unfinished
+GROUP BY GROUPING SETS ((), (integration_id), (template_id))
+ORDER BY count(*) DESC, others DESC, id
+LIMIT 1000;

@@ -214,6 +214,17 @@ WITH RECURSIVE queue AS (
 )
 SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT @max_rows::integer;
 
+-- name: ListStaleTasks :many
+-- What RequeueTasks would requeue, without doing it. idx_status.
+SELECT * FROM tasks
+WHERE status = 1
+    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
+ORDER BY id
+LIMIT @max_rows::integer;
+
 -- name: RequeueTasks :many
 -- Tasks in processing whose worker has been silent, oldest first, and that nobody has locked. idx_status finds the
 -- tasks in processing; those of other owners are few, and read. @ids and @versions are tasks whose version lies ahead

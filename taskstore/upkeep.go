@@ -23,16 +23,9 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 	if limit < 1 {
 		return 0, fail(invalid("limit %d is not positive", limit), "delete finished tasks")
 	}
-	cutoff := before.UnixMilli()
-	if before.After(time.UnixMilli(cutoff)) {
-		cutoff++ // versions are whole milliseconds
-	}
+	cutoff := cutoffOf(before)
 	p := pass{
-		look: func(first int64) (dbgen.NextSliceRow, error) {
-			return read(ctx, s, func(q *dbgen.Queries) (dbgen.NextSliceRow, error) {
-				return q.NextSlice(ctx, first, sliceRows, cutoff)
-			})
-		},
+		look: func(first int64) (dbgen.NextSliceRow, error) { return s.nextSlice(ctx, first, cutoff) },
 		remove: func(first, last int64, limit int) (dbgen.DeleteFinishedRow, error) {
 			return write(ctx, s, func(db DB) (dbgen.DeleteFinishedRow, error) {
 				if s.citus {
@@ -49,6 +42,53 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 		s.swept.Store(next)
 	}
 	return n, fail(err, "delete finished tasks, %d deleted so far", n)
+}
+
+// cutoffOf returns the first version that is not before a time.
+func cutoffOf(before time.Time) int64 {
+	cutoff := before.UnixMilli()
+	if before.After(time.UnixMilli(cutoff)) {
+		cutoff++ // versions are whole milliseconds
+	}
+	return cutoff
+}
+
+func (s *Store) nextSlice(ctx context.Context, first, cutoff int64) (dbgen.NextSliceRow, error) {
+	return read(ctx, s, func(q *dbgen.Queries) (dbgen.NextSliceRow, error) {
+		return q.NextSlice(ctx, first, sliceRows, cutoff)
+	})
+}
+
+// Finished says how many tasks [Store.DeleteFinished] would delete with the same arguments, and returns the oldest of
+// them, at most ten. It reads the table from the lowest id on, 1,000 rows a statement, until it has counted limit.
+func (s *Store) Finished(ctx context.Context, before time.Time, limit int) (n int64, oldest []Task, err error) {
+	if limit < 1 {
+		return 0, nil, fail(invalid("limit %d is not positive", limit), "count finished tasks")
+	}
+	const shown = 10
+	cutoff := cutoffOf(before)
+	for first := int64(bottom); ; {
+		slice, err := s.nextSlice(ctx, first, cutoff)
+		if err != nil {
+			return n, oldest, fail(err, "count finished tasks, %d so far", n)
+		}
+		if slice.Finished > 0 && len(oldest) < shown {
+			rows, err := s.list(ctx, Filter{}, slice.Last, sliceRows)
+			if err != nil {
+				return n, oldest, err
+			}
+			for _, t := range slices.Backward(rows) {
+				ended := t.Status == Completed || t.Status == Failed
+				if t.ID >= first && ended && int64(t.UpdatedAt) < cutoff && len(oldest) < min(shown, limit) {
+					oldest = append(oldest, t)
+				}
+			}
+		}
+		if n += slice.Finished; n >= int64(limit) || slice.Last == math.MaxInt64 {
+			return min(n, int64(limit)), oldest, nil
+		}
+		first = slice.Last + 1
+	}
 }
 
 // pass is one walk of DeleteFinished through the table, slice by slice.
@@ -99,21 +139,4 @@ func (p pass) sweep(first, last, limit int64) (n, next int64, err error) {
 		first = upTo + 1
 	}
 	return n, first, nil
-}
-
-// Backlog says how much there is to do.
-type Backlog struct {
-	Pending, Processing, Failed int64
-
-	// OldestPending is when the task that is claimed next was created, 0 if none is pending.
-	OldestPending Millis
-}
-
-// Backlog counts what is not completed; what is does not add to its cost.
-func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
-	row, err := read(ctx, s, func(q *dbgen.Queries) (dbgen.GetBacklogRow, error) { return q.GetBacklog(ctx) })
-	if err != nil {
-		return Backlog{}, fail(err, "read the backlog")
-	}
-	return Backlog{row.Pending, row.Processing, row.Failed, Millis(row.OldestPending)}, nil
 }

@@ -130,11 +130,7 @@ func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
 // A task whose version lies ahead of the clock never seems silent. The Store remembers such versions, and requeues
 // a task whose version is still the same silentFor later: call it from a program that goes on running.
 func (s *Store) RequeueStale(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]int64, error) {
-	err := cmp.Or(checkBatch("limit", limit), f.checkQueue())
-	if err == nil && silentFor < time.Millisecond {
-		err = invalid("silentFor %v is less than a millisecond", silentFor)
-	}
-	if err != nil {
+	if err := checkStale(f, silentFor, limit); err != nil {
 		return nil, fail(err, "requeue stale tasks")
 	}
 	ids, err := s.requeue(ctx, f, silentFor, limit)
@@ -144,6 +140,28 @@ func (s *Store) RequeueStale(ctx context.Context, f Filter, silentFor time.Durat
 	slices.Sort(ids)
 	s.putBack(ids...)
 	return ids, nil
+}
+
+func checkStale(f Filter, silentFor time.Duration, limit int) error {
+	err := cmp.Or(checkBatch("limit", limit), f.checkQueue())
+	if err == nil && silentFor < time.Millisecond {
+		err = invalid("silentFor %v is less than a millisecond", silentFor)
+	}
+	return err
+}
+
+// Stale returns the tasks that [Store.RequeueStale] would requeue, without doing it.
+func (s *Store) Stale(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]Task, error) {
+	if err := checkStale(f, silentFor, limit); err != nil {
+		return nil, fail(err, "list stale tasks")
+	}
+	arg := dbgen.ListStaleTasksParams{SilentForMs: wholeMillis(silentFor), MaxRows: int32(limit)}
+	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()
+	ts, err := read(ctx, s, func(q *dbgen.Queries) ([]Task, error) { return q.ListStaleTasks(ctx, arg) })
+	if err != nil {
+		return nil, fail(err, "list stale tasks")
+	}
+	return ts, nil
 }
 
 func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]int64, error) {

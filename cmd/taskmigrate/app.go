@@ -6,18 +6,18 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tasklane/tasks/internal/cli"
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
 // app is one call of the command.
 type app struct {
 	args   []string
-	env    func(string) (string, bool)
+	env    cli.Env
 	stdin  *os.File
 	stdout io.Writer
 	stderr *os.File
@@ -46,30 +46,19 @@ func (a *app) run(ctx context.Context) exitCode {
 	if err != nil {
 		failure, ok := errors.AsType[*migrate.Error](err)
 		if !ok {
-			failure = usageError("%s", err)
+			failure = &migrate.Error{Kind: migrate.BadRequest, Message: err.Error()}
+			if usage, ok := errors.AsType[*cli.UsageError](err); ok {
+				failure.Hint = usage.Hint
+			}
 		}
 		a.report.fail(failure, commandLine(cmd))
 	}
-	if a.wantedOutput() == "json" {
+	if cli.WantsJSON(root.Name(), a.args, a.env) {
 		a.report.writeJSON(a.stdout)
 	} else {
 		a.report.writeText(a.stdout, a.stderr)
 	}
 	return a.report.ExitCode
-}
-
-// wantedOutput looks for the output format without the flag parser, whose errors are to be reported in
-// that format, too.
-func (a *app) wantedOutput() string {
-	format, _ := a.env(envName("output"))
-	for i, arg := range a.args {
-		if value, ok := strings.CutPrefix(arg, "--output="); ok {
-			format = value
-		} else if arg == "--output" && i+1 < len(a.args) {
-			format = a.args[i+1]
-		}
-	}
-	return format
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -80,14 +69,12 @@ func (a *app) rootCommand() *cobra.Command {
 
 Every flag has an environment variable, shown in brackets; a flag that is given overrides its variable.
 
-Exit codes:` + exitHelp(),
+Exit codes:` + cli.ExitHelp(exitMeanings),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE: func(*cobra.Command, []string) error {
-			return usageError("no command given; see `taskmigrate --help`")
-		},
+		RunE:          cli.NoCommand,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.readEnv(cmd); err != nil {
+			if err := cli.ReadEnv(cmd.Root().Name(), cmd.Flags(), a.env); err != nil {
 				return err
 			}
 			return a.checkFlags(cmd)
@@ -95,14 +82,14 @@ Exit codes:` + exitHelp(),
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(cli.FlagError)
 	root.SuggestionsMinimumDistance = 2
 	a.persistentFlags(root)
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.planCommand(),
 		a.adoptCommand(), a.verifyCommand(), a.reportCommand(), a.versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
-		cmd.Args = noArguments
-		describeEnv(cmd)
+		cmd.Args = cli.NoArguments
+		cli.DescribeEnv(root.Name(), cmd.LocalFlags())
 	}
 	return root
 }
@@ -111,13 +98,9 @@ Exit codes:` + exitHelp(),
 func (a *app) action(do func(ctx context.Context, m *migrate.Migrator) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		a.report.Command = cmd.Name()
-		url := a.databaseURL
-		if url == "" {
-			url, _ = a.env("DATABASE_URL")
-		}
 		a.opts.Log = slog.New(slog.NewTextHandler(a.progress, nil))
 		a.opts.Progress = a.progress.update
-		m, err := migrate.New(url, a.opts)
+		m, err := migrate.New(cli.DatabaseURL(a.databaseURL, a.env), a.opts)
 		if err != nil {
 			return err
 		}

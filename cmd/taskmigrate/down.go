@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tasklane/tasks/internal/cli"
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
@@ -39,7 +40,7 @@ func (a *app) confirm(ctx context.Context, m *migrate.Migrator, opts *migrate.Do
 		return nil
 	}
 	if !term.IsTerminal(int(a.stdin.Fd())) || a.output == "json" {
-		return usageError("rolling back needs --confirm with the database's name")
+		return cli.Usage("rolling back needs --confirm with the database's name")
 	}
 	name, err := m.Database(ctx)
 	if err != nil {
@@ -56,7 +57,7 @@ func (a *app) confirm(ctx context.Context, m *migrate.Migrator, opts *migrate.Do
 	case <-ctx.Done():
 	}
 	if opts.Confirm == "" {
-		return usageError("not confirmed: nothing was rolled back")
+		return cli.Usage("not confirmed: nothing was rolled back")
 	}
 	return nil
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
@@ -32,15 +29,6 @@ var exitMeanings = []string{
 	exitConflict: "the database's history conflicts with this binary",
 }
 
-// exitHelp lists the exit codes.
-func exitHelp() string {
-	var text strings.Builder
-	for code, meaning := range exitMeanings {
-		fmt.Fprintf(&text, "\n  %d  %s", code, meaning)
-	}
-	return text.String()
-}
-
 // failures say of each kind of failure how the process ends, and what helps.
 var failures = map[migrate.Kind]struct {
 	code exitCode
@@ -55,8 +43,4 @@ var failures = map[migrate.Kind]struct {
 	migrate.LockWait:   {exitLockWait, "nothing is half-done"},
 	migrate.HalfDone:   {exitHalfDone, "that migration cannot be transactional, but it can be repeated"},
 	migrate.Conflict:   {exitConflict, ""},
-}
-
-func usageError(format string, args ...any) *migrate.Error {
-	return &migrate.Error{Kind: migrate.BadRequest, Message: fmt.Sprintf(format, args...)}
 }

@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	// Certificates of public authorities, for where the machine has none, as in a container without a system.
+	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
 func main() {

@@ -6,9 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/tasklane/tasks/internal/cli"
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
@@ -49,7 +49,7 @@ func (r *report) migrated(list []migrate.Migration) {
 	if slices.ContainsFunc(ran, isPending) {
 		slices.Reverse(ran) // rolled back, the newest first
 	}
-	r.before = table(func(w io.Writer) {
+	r.before = cli.Table(func(w io.Writer) {
 		for _, m := range ran {
 			done := "applied"
 			if isPending(m) {
@@ -60,16 +60,8 @@ func (r *report) migrated(list []migrate.Migration) {
 	})
 }
 
-func table(rows func(io.Writer)) string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	rows(w)
-	_ = w.Flush()
-	return text.String()
-}
-
 func (r *report) writeJSON(out io.Writer) {
-	r.OK, r.Version = r.ExitCode == exitDone, binaryVersion()
+	r.OK, r.Version = r.ExitCode == exitDone, cli.Version()
 	if r.Migrations == nil {
 		r.Migrations = []migrate.Migration{}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tasklane/tasks/internal/cli"
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
@@ -39,7 +40,7 @@ func isPending(m migrate.Migration) bool { return m.State == migrate.StatePendin
 
 // statusText tells where each migration stands.
 func statusText(list []migrate.Migration) string {
-	return table(func(w io.Writer) {
+	return cli.Table(func(w io.Writer) {
 		for _, m := range list {
 			at := ""
 			if m.AppliedAt != nil {

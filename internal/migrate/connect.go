@@ -3,18 +3,13 @@ package migrate
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-)
 
-// connectTimeout bounds one attempt to connect, unless the connection string has a limit of its own.
-const connectTimeout = 10 * time.Second
+	"github.com/tasklane/tasks/internal/connect"
+)
 
 // sessionSettings hold for every connection, whatever the role or the database sets.
 // client_connection_check_interval lets the server notice that a killed runner is gone, stop its statement
@@ -67,7 +62,7 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 			return nil, nil, m.connectError(ctx, err)
 		}
 		if !said {
-			m.opts.Log.Info("waiting for the server", "address", m.address(), "for_at_most", m.opts.Wait)
+			m.opts.Log.Info("waiting for the server", "address", connect.Address(m.config), "for_at_most", m.opts.Wait)
 		}
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
 			return nil, nil, m.connectError(ctx, err)
@@ -79,11 +74,11 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 const freeSlot = 5 * time.Second
 
 // withSlot tries again to connect while there are too many connections: one may be an earlier one of this run.
-func withSlot(ctx context.Context, connect func() error) error {
+func withSlot(ctx context.Context, attempt func() error) error {
 	deadline := time.Now().Add(freeSlot)
 	for {
-		err := connect()
-		if sqlState(err) != "53300" || time.Now().After(deadline) || pause(ctx, 100*time.Millisecond) != nil {
+		err := attempt()
+		if connect.SQLState(err) != "53300" || time.Now().After(deadline) || pause(ctx, 100*time.Millisecond) != nil {
 			return err
 		}
 	}
@@ -99,76 +94,10 @@ func notYetThere(err error) bool {
 
 // connectError names the address, the user and the database, and never the password.
 func (m *Migrator) connectError(ctx context.Context, err error) *Error {
-	failure := asError(ctx, err)
 	if ctx.Err() != nil {
-		return failure
+		return asError(ctx, err)
 	}
-	switch {
-	case len(m.hosts()) > 1:
-		failure.Message = strings.Join(attempts(err), "; ")
-	case failure.SQLState == "":
-		failure.Message = oneLine(rootCause(err).Error())
-	}
-	failure.Message = fmt.Sprintf("cannot connect to %s as %q: %s", m.address(), m.config.User, failure.Message)
-	return failure
-}
-
-func (m *Migrator) address() string {
-	return fmt.Sprintf("%s database %q", strings.Join(m.hosts(), ", "), m.config.Database)
-}
-
-// hosts lists where the server may be, each once: pgconn keeps a host for each way to connect to it.
-func (m *Migrator) hosts() []string {
-	list := []string{hostName(m.config.Host, m.config.Port)}
-	for _, other := range m.config.Fallbacks {
-		if name := hostName(other.Host, other.Port); !slices.Contains(list, name) {
-			list = append(list, name)
-		}
-	}
-	return list
-}
-
-func hostName(host string, port uint16) string {
-	if strings.HasPrefix(host, "/") {
-		return fmt.Sprintf("%s/.s.PGSQL.%d", host, port)
-	}
-	return net.JoinHostPort(host, fmt.Sprint(port))
-}
-
-// attempts lists what came of each address that pgconn tried. Each text begins with the address.
-func attempts(err error) []string {
-	if joined, ok := errors.AsType[interface {
-		error
-		Unwrap() []error
-	}](err); ok {
-		var list []string
-		for _, attempt := range joined.Unwrap() {
-			if text := oneLine(attempt.Error()); !slices.Contains(list, text) {
-				list = append(list, text)
-			}
-		}
-		return list
-	}
-	return []string{oneLine(err.Error())}
-}
-
-// rootCause follows the first branch of a joined error, as pgconn makes one for each address it tried.
-func rootCause(err error) error {
-	for {
-		var cause error
-		switch e := err.(type) { //nolint:errorlint // walks the chain itself
-		case *net.OpError:
-			return e.Err
-		case interface{ Unwrap() error }:
-			cause = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			cause = e.Unwrap()[0]
-		}
-		if cause == nil {
-			return err
-		}
-		err = cause
-	}
+	return described(connect.DescribeAttempt(m.config, err), err)
 }
 
 func closeConn(conn *pgx.Conn) {

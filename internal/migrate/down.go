@@ -4,6 +4,8 @@ import (
 	"context"
 	"regexp"
 	"slices"
+
+	"github.com/tasklane/tasks/internal/connect"
 )
 
 // DownOptions say how far to roll back and that this is meant.
@@ -63,6 +65,6 @@ func (m *Migrator) refuseDataLoss(ctx context.Context, to int64) error {
 	}
 	return &Error{
 		Kind: LosesData, File: statements[i].File,
-		Message: "rolling back loses data (" + oneLine(statements[i].SQL) + "): nothing was rolled back",
+		Message: "rolling back loses data (" + connect.OneLine(statements[i].SQL) + "): nothing was rolled back",
 	}
 }

@@ -2,14 +2,10 @@ package migrate
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/tasklane/tasks/internal/connect"
 )
 
 // Kind says what sort of failure an Error is.
@@ -62,32 +58,13 @@ func asError(ctx context.Context, err error) *Error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	failure := &Error{Message: oneLine(err.Error()), SQLState: sqlState(err), Err: err}
-	server, ok := errors.AsType[*pgconn.PgError](err)
-	switch {
-	case ctx.Err() != nil:
-		failure.Message = "interrupted: " + context.Cause(ctx).Error()
-	case ok:
-		failure.Message = fmt.Sprintf("%s (SQLSTATE %s)", oneLine(server.Message), server.Code)
-		failure.Hint = oneLine(server.Detail + " " + server.Hint)
-	case connectionLost(err):
-		failure.Message = "the connection to the server was lost: " + oneLine(rootCause(err).Error())
+	failure := described(connect.Describe(err), err)
+	if ctx.Err() != nil {
+		failure.Message, failure.Hint = "interrupted: "+context.Cause(ctx).Error(), ""
 	}
 	return failure
 }
 
-// sqlState is the server's code for an error, empty if the error is not the server's.
-func sqlState(err error) string {
-	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return server.Code
-	}
-	return ""
+func described(f connect.Failure, err error) *Error {
+	return &Error{Message: f.Message, SQLState: f.SQLState, Hint: f.Hint, Err: err}
 }
-
-func connectionLost(err error) bool {
-	_, network := errors.AsType[net.Error](err)
-	return network || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
-		errors.Is(err, driver.ErrBadConn) || errors.Is(err, pgconn.ErrConnClosed)
-}
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

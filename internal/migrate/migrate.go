@@ -4,6 +4,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/connect"
 	"github.com/tasklane/tasks/schema"
 )
 
@@ -79,10 +81,14 @@ func New(connString string, opts Options) (*Migrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := parseConfig(connString)
-	if err != nil {
+	pool, err := connect.Parse(connString) // with parameters of a pool, which do nothing here
+	if bad, ok := errors.AsType[*connect.Malformed](err); ok {
+		return nil, &Error{Kind: BadRequest, Message: bad.Message, Hint: bad.Hint}
+	} else if err != nil {
 		return nil, err
 	}
+	config := pool.ConnConfig
+	config.DialFunc = dialer.DialContext
 	config.Tracer = silence{log: opts.Log}
 	return &Migrator{config: config, opts: opts, known: known}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 
+	"github.com/tasklane/tasks/internal/connect"
 	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
 
@@ -226,7 +227,7 @@ func lockRefused(err error) bool {
 	if own, ok := errors.AsType[*Error](err); ok && own.Kind == LockWait {
 		return false // outside a transaction the limit is for all of the wait
 	}
-	code := sqlState(err)
+	code := connect.SQLState(err)
 	return code == lockNotAvailable || code == deadlockDetected
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/tasklane/tasks/internal/connect"
 )
 
 // cancelGrace is how long a cancelled statement may take to end before its connection is cut.
@@ -161,11 +163,11 @@ func (s *session) send(ctx context.Context, number int, query string, args ...an
 	tag, err := s.Conn.Conn().Exec(watched, query, args...)
 	stop()
 	gaveUp, ok := errors.AsType[*Error](context.Cause(watched))
-	if !ok && !s.inTx && sqlState(err) == lockNotAvailable {
+	if !ok && !s.inTx && connect.SQLState(err) == lockNotAvailable {
 		gaveUp, ok = &Error{Kind: LockWait, Message: "blocked for more than " + wait.String()}, true
 	}
 	if ok && err != nil {
-		gaveUp.Err, gaveUp.SQLState = err, sqlState(err)
+		gaveUp.Err, gaveUp.SQLState = err, connect.SQLState(err)
 		err = gaveUp
 	}
 	return driver.RowsAffected(tag.RowsAffected()), err

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tasklane/tasks/internal/connect"
 )
 
 // silentFor is how long the server may be silent before that is said.
@@ -48,7 +50,7 @@ func (silence) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryE
 
 // firstWords is the beginning of a statement, in one line.
 func firstWords(query string) string {
-	words := []rune(oneLine(query))
+	words := []rune(connect.OneLine(query))
 	if len(words) > 120 {
 		words = append(words[:119], '…')
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 
+	"github.com/tasklane/tasks/internal/connect"
 	"github.com/tasklane/tasks/schema"
 )
 
@@ -35,7 +36,7 @@ func isThere(ctx context.Context, conn *pgx.Conn, s source) (bool, error) {
 		return false, nil
 	}
 	_, err := conn.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; "+s.check)
-	switch sqlState(err) {
+	switch connect.SQLState(err) {
 	case "55000", "42P01", lockNotAvailable: // something is missing, the whole table is, or it cannot be seen
 		return false, nil
 	}

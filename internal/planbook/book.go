@@ -241,6 +241,17 @@ func works(b map[string]entry) {
 			},
 		}
 	}
+	stale := func(owners args, silentForMs string) args {
+		return with(owners, batchColumns, args{"silent_for_ms": silentForMs, "max_rows": "100"})
+	}
+	b["ListStaleTasks"] = entry{
+		Purpose: "`Stale`.", Index: []string{"idx_status"},
+		Examples: []example{
+			{"100 stale tasks", stale(nobody, "60000"), 220, 220},
+			{"none stale", stale(nobody, "315360000000000"), 220, 220},
+			{"100 stale tasks of an integration", stale(ofIntegration, "60000"), 220, 220},
+		},
+	}
 	b["ListAhead"] = entry{
 		Purpose: "`RequeueStale`: versions that lie ahead of the clock.", Index: []string{"idx_status"},
 		Examples: []example{{"none", with(nobody, batchColumns, args{"max_rows": "1000"}), 220, 220}},
@@ -268,6 +279,17 @@ func upkeeps(b map[string]entry) {
 				{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
 			},
 		}
+	}
+	b["CountFailureReasons"] = entry{
+		Purpose: "`FailureReasons`.", Index: []string{"task_failures_pkey"},
+		Examples: []example{{"10,000 failures", args{"max_rows": "10000"}, 42000, 42000}},
+	}
+	b["ShareBacklog"] = entry{
+		Purpose: "`BacklogShares`.", Index: []string{"idx_tasks_pending", "idx_status"},
+		Examples: []example{
+			{"all", args{"silent_for_ms": "60000", "max_rows": "100000"}, 9400, 9400},
+			{"1,000 of each status", args{"silent_for_ms": "60000", "max_rows": "1000"}, 1150, 1150},
+		},
 	}
 	b["GetBacklog"] = entry{
 		Purpose: "`Backlog`.", Index: []string{"idx_tasks_pending"},

@@ -180,6 +180,16 @@ func reads(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	if err != nil || backlog != want {
 		t.Errorf("Backlog: %+v, %v, want %+v", backlog, err, want)
 	}
+	shares, err := s.BacklogShares(t.Context(), time.Minute)
+	if err != nil || shares.All != (taskstore.Share{Pending: int64(len(all))}) {
+		t.Errorf("BacklogShares: %+v, %v", shares, err)
+	}
+	if reasons, err := s.FailureReasons(t.Context()); err != nil || len(reasons) != 0 {
+		t.Errorf("FailureReasons: %+v, %v", reasons, err)
+	}
+	if n, _, err := s.Finished(t.Context(), time.Now(), 1); err != nil || n != 0 {
+		t.Errorf("Finished: %d, %v", n, err)
+	}
 }
 
 func edits(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {

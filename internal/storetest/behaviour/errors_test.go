@@ -63,6 +63,24 @@ func methods() map[string]func(ctx context.Context, s *taskstore.Store, task tas
 			_, err := s.DeleteFinished(ctx, storetest.Cutoff, 1)
 			return err
 		},
+		"list stale tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
+			_, err := s.Stale(ctx, taskstore.Filter{}, time.Hour, 1)
+			return err
+		},
+		"count finished tasks": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
+			_, _, err := s.Finished(ctx, storetest.Cutoff, 1)
+			return err
+		},
+		"count the backlog by integration and template": func(
+			ctx context.Context, s *taskstore.Store, _ taskstore.Task,
+		) error {
+			_, err := s.BacklogShares(ctx, time.Hour)
+			return err
+		},
+		"count the failures by reason": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
+			_, err := s.FailureReasons(ctx)
+			return err
+		},
 		"read the backlog": func(ctx context.Context, s *taskstore.Store, _ taskstore.Task) error {
 			_, err := s.Backlog(ctx)
 			return err

@@ -65,6 +65,22 @@ var methods = map[string]func(context.Context, *taskstore.Store) error{
 		_, err := s.Backlog(ctx)
 		return err
 	},
+	"BacklogShares": func(ctx context.Context, s *taskstore.Store) error {
+		_, err := s.BacklogShares(ctx, time.Minute)
+		return err
+	},
+	"FailureReasons": func(ctx context.Context, s *taskstore.Store) error {
+		_, err := s.FailureReasons(ctx)
+		return err
+	},
+	"Stale": func(ctx context.Context, s *taskstore.Store) error {
+		_, err := s.Stale(ctx, taskstore.Filter{}, time.Minute, 1)
+		return err
+	},
+	"Finished": func(ctx context.Context, s *taskstore.Store) error {
+		_, _, err := s.Finished(ctx, time.Now(), 1)
+		return err
+	},
 	"Failures": func(ctx context.Context, s *taskstore.Store) error {
 		_, err := s.Failures(ctx, 1)
 		return err

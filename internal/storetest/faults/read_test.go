@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
@@ -68,6 +69,34 @@ var reads = []method{
 		name: "Backlog", statement: "GetBacklog",
 		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
 			_, err := s.Backlog(ctx)
+			return err
+		},
+	},
+	{
+		name: "BacklogShares", statement: "ShareBacklog",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.BacklogShares(ctx, time.Minute)
+			return err
+		},
+	},
+	{
+		name: "FailureReasons", statement: "CountFailureReasons",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.FailureReasons(ctx)
+			return err
+		},
+	},
+	{
+		name: "Stale", statement: "ListStaleTasks",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, err := s.Stale(ctx, taskstore.Filter{}, time.Minute, 1)
+			return err
+		},
+	},
+	{
+		name: "Finished", statement: "NextSlice",
+		call: func(ctx context.Context, s *taskstore.Store, _ []taskstore.Task) error {
+			_, _, err := s.Finished(ctx, storetest.Cutoff, 1)
 			return err
 		},
 	},

@@ -216,34 +216,38 @@ func TestDeleteFinishedInATransaction(t *testing.T) {
 	}
 }
 
-func TestBacklog(t *testing.T) {
+// Finished tells beforehand what DeleteFinished will do, and shows the oldest of it.
+func TestFinishedIsWhatDeleteFinishedDeletes(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
-	want := func(want taskstore.Backlog) {
-		t.Helper()
-		if got, err := b.Store.Backlog(t.Context()); got != want || err != nil {
-			t.Errorf("backlog %+v, %v; want %+v", got, err, want)
-		}
-	}
-	want(taskstore.Backlog{})
-	at := taskstore.MillisOf(storetest.LongAgo)
-	for i, st := range []taskstore.Status{
-		taskstore.Failed, taskstore.Failed, taskstore.Failed, taskstore.Processing, taskstore.Processing, taskstore.Completed,
-	} {
-		b.Row(t, st, at+taskstore.Millis(i), at+taskstore.Millis(i))
-	}
-	want(taskstore.Backlog{Processing: 2, Failed: 3})
-	b.Row(t, taskstore.Pending, at+100, at+200)
-	b.Row(t, taskstore.Pending, at+50, at+60) // claimed later, though created earlier
-	want(taskstore.Backlog{Pending: 2, Processing: 2, Failed: 3, OldestPending: at + 100})
-	storetest.Claim(t, b.Store, 1)
-	want(taskstore.Backlog{Pending: 1, Processing: 3, Failed: 3, OldestPending: at + 50})
+	before, at := taskstore.MillisOf(storetest.Cutoff)-1, taskstore.MillisOf(storetest.Cutoff)
+	b.Row(t, taskstore.Pending, before, before)
+	b.Row(t, taskstore.Completed, before, at)
+	b.History(t, 1500, taskstore.Pending, storetest.LongAgo) // more than a slice, before and between
+	b.Row(t, taskstore.Completed, before, before)            // 1503
+	b.History(t, 1500, taskstore.Processing, storetest.LongAgo)
+	b.History(t, 12, taskstore.Failed, storetest.LongAgo) // 3004 to 3015
+	stored := storetest.Stored(t, b.Pool)
 
-	tx := b.Begin(t, pgx.ReadCommitted)
-	storetest.Claim(t, b.Store.WithTx(tx), 1)
-	want(taskstore.Backlog{Pending: 1, Processing: 3, Failed: 3, OldestPending: at + 50})
-	inside, err := b.Store.WithTx(tx).Backlog(t.Context())
-	if inside != (taskstore.Backlog{Processing: 4, Failed: 3}) || err != nil {
-		t.Errorf("inside the transaction: %+v, %v", inside, err)
+	all := []int64{1503, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 3011, 3012}
+	for _, step := range []struct {
+		limit int
+		n     int64
+		shown []int64
+	}{{1, 1, all[:1]}, {3, 3, all[:3]}, {13, 13, all}, {100, 13, all}} {
+		n, oldest, err := b.Store.Finished(t.Context(), storetest.Cutoff, step.limit)
+		if err != nil || n != step.n {
+			t.Errorf("limit %d: %d, %v; want %d", step.limit, n, err, step.n)
+		}
+		storetest.WantIDs(t, "oldest", storetest.IDs(oldest), step.shown...)
 	}
+	if !slices.Equal(storetest.Stored(t, b.Pool), stored) {
+		t.Error("it changed something")
+	}
+	storetest.DeleteFinished(t, b.Store, 100, 13)
+	if n, oldest, err := b.Store.Finished(t.Context(), storetest.Cutoff, 100); n != 0 || len(oldest) > 0 || err != nil {
+		t.Errorf("afterwards: %d, %v, %v", n, oldest, err)
+	}
+	_, _, err := b.Store.Finished(t.Context(), storetest.Cutoff, 0)
+	storetest.WantError(t, err, taskstore.ErrInvalid)
 }

@@ -34,6 +34,11 @@ func TestRequeueStale(t *testing.T) {
 		limit int
 		ids   []int64
 	}{{2, []int64{4, 5}}, {10_000, []int64{6}}, {1, nil}} {
+		stale, err := b.Store.Stale(t.Context(), taskstore.Filter{}, 10*time.Minute, step.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		storetest.WantIDs(t, "stale", storetest.IDs(stale), step.ids...)
 		got, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, 10*time.Minute, step.limit)
 		if err != nil {
 			t.Fatal(err)
@@ -63,6 +68,8 @@ func TestRequeueStaleLimits(t *testing.T) {
 	}{{-1, 1}, {0, 1}, {60, 1}, {time.Millisecond - 1, 1}, {time.Minute, 0}, {time.Minute, -1}, {time.Minute, 10_001}} {
 		_, err := b.Store.RequeueStale(t.Context(), taskstore.Filter{}, bad.silentFor, bad.limit)
 		storetest.WantError(t, err, taskstore.ErrInvalid)
+		_, err = b.Store.Stale(t.Context(), taskstore.Filter{}, bad.silentFor, bad.limit)
+		storetest.WantError(t, err, taskstore.ErrInvalid)
 	}
 	if row := storetest.StoredTask(t, b.Pool, task.ID); row != task {
 		t.Errorf("stored %+v, want %+v", row, task)
@@ -72,6 +79,8 @@ func TestRequeueStaleLimits(t *testing.T) {
 		taskstore.ByTemplate(1).WithStatus(taskstore.Processing),
 	} {
 		_, err := b.Store.RequeueStale(t.Context(), f, time.Minute, 1)
+		storetest.WantError(t, err, taskstore.ErrInvalid)
+		_, err = b.Store.Stale(t.Context(), f, time.Minute, 1)
 		storetest.WantError(t, err, taskstore.ErrInvalid)
 	}
 	got, err := storetest.Requeue(t.Context(), b.Store, 1)

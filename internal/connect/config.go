@@ -1,40 +1,45 @@
-package migrate
+// Package connect reads a connection string, and says what came of it, without a password in any text. The commands
+// share it.
+package connect
 
 import (
 	"errors"
 	"io/fs"
 	"strings"
+	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// parseConfig reads a connection string, as services write them: the parameters of a pool may be there, and
-// do nothing. Its errors never repeat the string: where it is malformed, nobody can tell which part of it is
-// the password.
-func parseConfig(connString string) (*pgx.ConnConfig, error) {
+// timeout bounds one attempt to connect, unless the connection string has a limit of its own.
+const timeout = 10 * time.Second
+
+// Malformed says why a connection string cannot be read. It never repeats the string: where it is malformed, nobody
+// can tell which part of it is the password.
+type Malformed struct{ Message, Hint string }
+
+func (e *Malformed) Error() string { return e.Message }
+
+// Parse reads a connection string, as services write them.
+func Parse(connString string) (*pgxpool.Config, error) {
 	if misplacedAt(connString) {
-		return nil, &Error{
-			Kind:    BadRequest,
+		return nil, &Malformed{
 			Message: "the database URL has an @ that does not end its user and password",
 			Hint:    "write an @ within a user, a password or a parameter as %40, and a / as %2F",
 		}
 	}
-	pool, err := pgxpool.ParseConfig(connString)
+	config, err := pgxpool.ParseConfig(connString)
 	if err != nil {
-		return nil, &Error{
-			Kind:    BadRequest,
+		return nil, &Malformed{
 			Message: "the database URL or a PG* variable cannot be understood" + missingFile(err),
 			Hint:    "expected postgres://user@host:5432/database?sslmode=prefer or host=… dbname=…",
 		}
 	}
-	config := pool.ConnConfig
-	config.RuntimeParams["client_encoding"] = "UTF8"           // what Go sends, whatever the database stores
-	config.RuntimeParams["standard_conforming_strings"] = "on" // pgx needs it, and PgBouncer lets it through
-	config.DialFunc = dialer.DialContext
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
+	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"           // what Go sends, whatever the database stores
+	config.ConnConfig.RuntimeParams["standard_conforming_strings"] = "on" // pgx needs it, and PgBouncer lets it through
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = timeout
 	}
 	return config, nil
 }
