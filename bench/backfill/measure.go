@@ -125,26 +125,21 @@ type watched struct {
 }
 
 func (w *watched) watch(ctx context.Context, pool *pgxpool.Pool) error {
-	for {
+	for sleep(ctx, 250*time.Millisecond) == nil {
 		var lag, dead int64
 		err := pool.QueryRow(ctx, `
 SELECT coalesce((SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication), 0),
     (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'tasks')`).Scan(&lag, &dead)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		w.lag, w.dead = max(w.lag, lag), max(w.dead, dead)
-		if sleep(ctx, 250*time.Millisecond) != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
-// readOnStandby runs one report after the other on the standby. Replay waits for a report where it would remove rows
-// that the report may still see.
+// readOnStandby runs reports on the standby. Replay waits for a report where it would remove rows that the report may
+// still see.
 func (m measurement) readOnStandby(ctx context.Context) error {
 	config := m.standby.Config().ConnConfig.Copy()
 	primary, err := pgx.ParseConfig(m.url)
@@ -152,21 +147,17 @@ func (m measurement) readOnStandby(ctx context.Context) error {
 		return err
 	}
 	config.Database = primary.Database
-	for ctx.Err() == nil {
+	for sleep(ctx, longRead) == nil {
 		conn, err := pgx.ConnectConfig(ctx, config)
-		if err != nil { // the database's creation is still to be replayed
-			if sleep(ctx, time.Second) != nil {
-				return nil
-			}
-			continue
+		if err != nil {
+			continue // the database's creation is still to be replayed
 		}
 		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 		if err == nil {
-			_, err = tx.Exec(ctx, `SELECT count(*) FROM (SELECT FROM tasks LIMIT 1) AS t`)
+			_, err = tx.Exec(ctx, `SELECT FROM tasks LIMIT 1`) // from here on it has a snapshot
 		}
 		_ = errors.Join(err, sleep(ctx, longRead)) // where the standby cancels it, the next one begins
 		_ = conn.Close(context.WithoutCancel(ctx))
-		_ = sleep(ctx, longRead)
 	}
 	return nil
 }

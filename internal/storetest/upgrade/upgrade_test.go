@@ -9,8 +9,14 @@ import (
 func TestFromEachVersionToEach(t *testing.T) {
 	t.Parallel()
 	all := startAll(t)
-	t.Run("dump and restore", func(t *testing.T) { restoreEach(t, all) })
-	t.Run("pg_upgrade", func(t *testing.T) { upgradeEach(t, all) })
+	t.Run("dump and restore", func(t *testing.T) {
+		t.Parallel()
+		restoreEach(t, all)
+	})
+	t.Run("pg_upgrade", func(t *testing.T) {
+		t.Parallel()
+		upgradeEach(t, all)
+	})
 }
 
 // restoreEach restores databases, and clones of their schema alone, into each version that is not older.
