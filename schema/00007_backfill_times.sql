@@ -22,7 +22,8 @@ DO $$ -- lock: ROW EXCLUSIVE on tasks, a commit every 1,000 rows or so
 DECLARE
     total    bigint := (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'tasks'::regclass);
     once     boolean := coalesce(current_setting('taskmigrate.one_slice', true), '') = 'on';
-    low      bigint := nullif(current_setting('taskmigrate.backfilled', true), '')::bigint;
+    -- Always a number: with "low IS NULL OR id > low" a plan for all values would begin at the first row each time.
+    low      bigint := coalesce(nullif(current_setting('taskmigrate.backfilled', true), '')::bigint, -9223372036854775808);
     high     bigint;
     slice    bigint;
     repaired bigint;
@@ -38,7 +39,7 @@ BEGIN
         SELECT max(id), count(*), count(*) FILTER (WHERE NOT sound) INTO high, slice, repaired
         FROM (SELECT id, (created_at BETWEEN 100000000000 AND 99999999999999
                           AND updated_at BETWEEN 100000000000 AND 99999999999999) IS TRUE AS sound
-              FROM tasks WHERE low IS NULL OR id > low ORDER BY id LIMIT 8000) AS page;
+              FROM tasks WHERE id > low ORDER BY id LIMIT 8000) AS page;
         IF high IS NULL THEN
             PERFORM set_config('taskmigrate.backfilled', '', false);
             RAISE NOTICE 'back-fill: through';
@@ -47,12 +48,12 @@ BEGIN
         FOR part IN 0..7 LOOP
             EXIT WHEN repaired = 0;
             UPDATE tasks SET updated_at = updated_at
-            WHERE (low IS NULL OR id > low) AND id <= high AND hashint8(id) & 7 = part
+            WHERE id > low AND id <= high AND hashint8(id) & 7 = part
                 AND (created_at BETWEEN 100000000000 AND 99999999999999
                      AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE;
             unsound := ARRAY(
                 SELECT id FROM tasks
-                WHERE (low IS NULL OR id > low) AND id <= high AND hashint8(id) & 7 = part
+                WHERE id > low AND id <= high AND hashint8(id) & 7 = part
                     AND (created_at BETWEEN 100000000000 AND 99999999999999
                          AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE
                 ORDER BY id LIMIT 20);
