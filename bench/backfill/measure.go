@@ -28,21 +28,20 @@ type measurement struct {
 
 // result is what a back-fill cost.
 type result struct {
-	MaxLag     string     `json:"backfill_max_lag"`
-	Seconds    float64    `json:"seconds"`
-	WALMB      float64    `json:"wal_mb"`
-	WALWriters float64    `json:"wal_mb_of_writers"` // of those, at the writers' rate when they were alone
-	WALPerRow  float64    `json:"wal_bytes_per_row"` // without the writers'
-	FullPages  int64      `json:"full_page_images"`
-	HOT        float64    `json:"hot_percent"`
-	TableMB    [2]float64 `json:"table_mb"`   // before and after
-	IndexesMB  [2]float64 `json:"indexes_mb"` // before and after
-	DeadMost   int64      `json:"dead_rows_most"`
-	DeadEnd    int64      `json:"dead_rows_at_the_end"`
-	Vacuums    int64      `json:"autovacuums"`
-	LagMB      float64    `json:"standby_lag_most_mb"`
-	Quiet      latency    `json:"writers_quiet"`
-	During     latency    `json:"writers_during"`
+	MaxLag    string     `json:"backfill_max_lag"`
+	Seconds   float64    `json:"seconds"`
+	WALMB     float64    `json:"wal_mb"`
+	WALPerRow float64    `json:"wal_bytes_per_row"`
+	FullPages int64      `json:"full_page_images"`
+	HOT       float64    `json:"hot_percent"`
+	TableMB   [2]float64 `json:"table_mb"`   // before and after
+	IndexesMB [2]float64 `json:"indexes_mb"` // before and after
+	DeadMost  int64      `json:"dead_rows_most"`
+	DeadEnd   int64      `json:"dead_rows_at_the_end"`
+	Vacuums   int64      `json:"autovacuums"`
+	LagMB     float64    `json:"standby_lag_most_mb"`
+	Quiet     latency    `json:"writers_quiet"`
+	During    latency    `json:"writers_during"`
 }
 
 // state is what the server tells of the table.
@@ -80,10 +79,6 @@ func (m measurement) run(ctx context.Context, change func() error) (result, erro
 	if _, err := pool.Exec(ctx, "CHECKPOINT"); err != nil {
 		return res, err
 	}
-	alone, err := read(ctx, pool)
-	if err != nil {
-		return res, err
-	}
 	res.Quiet, err = m.write(ctx, pool, func() error { return sleep(ctx, m.quiet) })
 	if err != nil {
 		return res, err
@@ -111,8 +106,7 @@ func (m measurement) run(ctx context.Context, change func() error) (result, erro
 		return res, err
 	}
 	res.WALMB = mb(after.WAL - before.WAL)
-	res.WALWriters = mb(before.WAL-alone.WAL) * res.Seconds / m.quiet.Seconds()
-	res.WALPerRow = (res.WALMB - res.WALWriters) * 1e6 / float64(m.rows)
+	res.WALPerRow = float64(after.WAL-before.WAL) / float64(m.rows)
 	res.FullPages = after.FullPages - before.FullPages
 	res.HOT = 100 * float64(after.HOT-before.HOT) / float64(after.Updates-before.Updates)
 	res.TableMB = [2]float64{mb(before.Table), mb(after.Table)}
