@@ -19,7 +19,7 @@ const (
 	Failed    Kind = "failed"    // Task, whose handler took Took and failed by Err. RetryIn is 0 if it is not tried again
 	Released  Kind = "released"  // Task, since Run stops
 	Lost      Kind = "lost"      // Task's lease, which somebody has taken away; or its end was refused for good, by Err
-	Delayed   Kind = "delayed"   // the end of Task is not recorded yet, since somebody has locked its row
+	Delayed   Kind = "delayed"   // the end of Task is not recorded yet: its row, or that of one sent with it, is locked
 	Retried   Kind = "retried"   // N failed tasks were due, of whatever worker
 	Requeued  Kind = "requeued"  // N tasks of silent workers
 	Away      Kind = "away"      // the database does not answer, or does so by Err; Run goes on trying
@@ -40,6 +40,13 @@ type Event struct {
 	Unsure bool
 }
 
+// levels are those at which events are logged.
+var levels = map[Kind]slog.Level{
+	Failed: slog.LevelWarn, Lost: slog.LevelWarn, Delayed: slog.LevelWarn, Away: slog.LevelWarn,
+	Claimed: slog.LevelDebug, Started: slog.LevelDebug, Completed: slog.LevelDebug, Released: slog.LevelDebug,
+	Retried: slog.LevelInfo, Requeued: slog.LevelInfo, Back: slog.LevelInfo,
+}
+
 // tell tells an event to whoever wants to know. What is logged never has an argument.
 func (o *owner) tell(e Event) {
 	if e.Task.ID != 0 {
@@ -51,27 +58,16 @@ func (o *owner) tell(e Event) {
 	if o.cfg.Observe != nil {
 		o.cfg.Observe(e)
 	}
-	var level slog.Level
-	switch e.Kind {
-	case Failed, Lost, Delayed, Away:
-		level = slog.LevelWarn
-	case Retried, Requeued, Back:
-		level = slog.LevelInfo
-	default:
-		level = slog.LevelDebug
-	}
+	level := levels[e.Kind]
 	if !o.cfg.Log.Enabled(o.calls, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.Int("tasks", e.N), slog.Duration("took", e.Took)}
+	attrs := []any{"tasks", e.N, "took", e.Took}
 	if e.Task.ID != 0 {
-		attrs = append(attrs, slog.Int64("task", e.Task.ID), slog.Int64("template", e.Task.TemplateID))
+		attrs = append(attrs, "task", e.Task.ID, "template", e.Task.TemplateID, "retry_in", e.RetryIn, "unsure", e.Unsure)
 	}
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", e.Err.Error()), slog.Duration("retry_in", e.RetryIn))
+		attrs = append(attrs, "error", e.Err)
 	}
-	if e.Unsure {
-		attrs = append(attrs, slog.Bool("unsure", true))
-	}
-	o.cfg.Log.LogAttrs(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
+	o.cfg.Log.Log(o.calls, level, "taskwork: "+string(e.Kind), attrs...)
 }

@@ -1,6 +1,7 @@
 package taskwork
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,20 +13,16 @@ import (
 
 // trip is one exchange with the database: the ends of leases go there, and tasks come back.
 type trip struct {
-	leases []held
-	want   int // tasks
-	turn   int // the queue of From to begin with
+	leases []*lease
+	want   int              // tasks
+	from   taskstore.Filter // where to claim
 	began  time.Time
-	rung   bool // tasks came by this process meanwhile
-
-	ended bool    // the leases are ended, but for those lost
-	lost  []int64 // somebody else had changed these tasks
-	tasks []taskstore.Task
-	err   error
+	tasks  []taskstore.Task
+	err    error
 }
 
 // One trip is under way, and what ends meanwhile goes together in the next. Where one takes long, since a row is
-// locked or the server is slow, others go beside it; at most half of them carry a lease that goes alone.
+// locked, a connection has gone mute or the server is slow, others overtake it.
 const (
 	maxTrips  = 4
 	longTrip  = 250 * time.Millisecond
@@ -33,181 +30,184 @@ const (
 )
 
 // exchange begins a trip if there is something to send or to ask for, and returns when to look again.
-func (o *owner) exchange(now time.Time) time.Time {
-	due := o.resumeAt
-	switch n := len(o.trips); {
-	case n == maxTrips:
-		return time.Time{}
-	case n > 0:
-		due = latest(due, o.trips[n-1].began.Add(longTrip))
+func (o *owner) exchange(now time.Time) time.Duration {
+	if o.trips == maxTrips || o.trips > 0 && now.Before(o.tripAt) {
+		return longTrip
 	}
-	if now.Before(due) {
-		return due
+	t := &trip{leases: o.ready(), from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
+	wait := max(o.pollAt.Sub(now), 0)
+	if !o.stopping && (wait == 0 || len(t.leases) > 0) {
+		t.want = o.free
 	}
-	t := &trip{leases: o.ready(), want: o.free(), turn: o.turn, began: now}
-	switch {
-	case len(t.leases) > 0 && t.leases[0].alone:
-		t.want = 0
-	case len(t.leases) > 0:
-	case t.want == 0:
-		return time.Time{}
-	case now.Before(o.pollAt):
-		return o.pollAt
+	if t.want == 0 && len(t.leases) == 0 {
+		return cmp.Or(wait, never)
 	}
 	if t.want > 0 {
+		o.free -= t.want
 		o.turn++
 		o.arrival = o.store.Arrival() // before the claim, so that nothing that comes after it is missed
 	}
-	o.trips = append(o.trips, t)
+	o.trips, o.tripAt = o.trips+1, now.Add(longTrip)
 	o.call(o.patience(), func(ctx context.Context) func() {
 		o.travel(ctx, t)
 		return func() { o.arrive(t) }
 	})
-	return now.Add(longTrip)
+	return longTrip
 }
 
-// free is how many handlers could begin now.
-func (o *owner) free() int {
-	free := o.cfg.Workers - o.running
-	for _, t := range o.trips {
-		free -= t.want
-	}
-	if o.stopping {
-		free = 0
-	}
-	return max(free, 0)
-}
-
-// ready takes leases whose end waits to be recorded: those that can go together, or one that goes alone.
-func (o *owner) ready() (ready []held) {
+// ready takes leases whose end can be sent. One whose row somebody had locked waits for the heartbeat that renews it:
+// then the row is free.
+func (o *owner) ready() (ready []*lease) {
 	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
 		switch {
-		case l.gone:
+		case !o.holds(l):
 			return true
-		case len(ready) == maxEnding, len(ready) > 0 && (l.alone || ready[0].alone), l.alone && len(o.trips) >= maxTrips/2:
+		case len(ready) == maxEnding || !l.take():
+			return false
+		case l.lockedAt == l.versions[0]:
+			l.giveBack()
 			return false
 		}
-		h, ok := l.take()
-		if ok {
-			ready = append(ready, h)
-		}
-		return ok
+		ready = append(ready, l)
+		return true
 	})
 	return ready
 }
 
 // travel is a trip's calls of the database.
 func (o *owner) travel(ctx context.Context, t *trip) {
-	ended, err := o.endsOf(ctx, t.leases)
-	if err != nil {
-		t.err = err
-		return
-	}
-	from, n := o.cfg.From, t.want
+	n := t.want
 	if o.cfg.Fair {
 		n = 0 // an exchange does not take integrations in turn
 	}
-	t.tasks, err = o.store.Exchange(ctx, ended, from[t.turn%len(from)], n)
-	if t.lost, t.err = lostIn(err); t.err != nil {
-		return
+	t.tasks, t.err = o.send(ctx, t.leases, t.from, n)
+	if refused(t.err) && len(t.leases) > 1 { // for one of them: the others can be ended without it
+		for _, l := range t.leases {
+			_, t.err = o.send(ctx, []*lease{l}, t.from, 0)
+		}
 	}
-	t.ended = true
-	if o.cfg.Fair && t.want > 0 {
+	if o.cfg.Fair && t.want > 0 && t.err == nil {
 		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
-	}
-	for i := 1; i < len(from) && len(t.tasks) < t.want && t.err == nil; i++ {
-		var more []taskstore.Task
-		more, t.err = o.store.Exchange(ctx, taskstore.Ended{}, from[(t.turn+i)%len(from)], t.want-len(t.tasks))
-		t.tasks = append(t.tasks, more...)
 	}
 }
 
-// endsOf returns how leases end. For tasks that failed it asks how often they did before.
-func (o *owner) endsOf(ctx context.Context, leases []held) (e taskstore.Ended, err error) {
-	var failed []int64
-	for i := range leases {
-		h := &leases[i]
-		if err := o.store.settle(ctx, h); err != nil {
-			return e, err
-		}
-		switch h.kind {
-		case Completed:
-			e.Completed = append(e.Completed, h.present())
-		case Released:
-			e.Released = append(e.Released, h.present())
-		default: // Failed
-			failed = append(failed, h.task.ID)
+// send ends leases, notes in each what became of that, and claims n tasks.
+func (o *owner) send(
+	ctx context.Context, leases []*lease, from taskstore.Filter, n int,
+) (ts []taskstore.Task, err error) {
+	ends, err := o.endsOf(ctx, leases)
+	if err == nil {
+		ts, err = o.store.Exchange(ctx, ends, from, n)
+	}
+	lost, other := lostIn(err)
+	for _, l := range leases {
+		if l.sent = other; slices.Contains(lost, l.task.ID) {
+			l.sent = err
 		}
 	}
-	if len(failed) == 0 {
-		return e, nil
+	return ts, other
+}
+
+// endsOf returns how leases end. Of tasks that failed it asks how often they did before.
+func (o *owner) endsOf(ctx context.Context, leases []*lease) (e taskstore.Ended, err error) {
+	var failed []int64
+	for _, l := range leases {
+		if l.end.Kind == Failed {
+			failed = append(failed, l.task.ID)
+		}
 	}
 	before, err := o.store.Failures(ctx, failed...)
 	if err != nil {
 		return e, err
 	}
-	for i := range leases {
-		h := &leases[i]
-		if h.kind != Failed {
-			continue
+	for _, l := range leases {
+		switch t := l.present(); l.end.Kind {
+		case Completed:
+			e.Completed = append(e.Completed, t)
+		case Released:
+			e.Released = append(e.Released, t)
+		default:
+			l.end.RetryIn = o.retryIn(before[t.ID].Count+1, l.end.Err)
+			e.Failed = append(e.Failed, taskstore.Failure{Task: t, Reason: l.end.Err.Error(), RetryIn: l.end.RetryIn})
 		}
-		if !h.decided && !isPermanent(h.err) {
-			if in, again := o.cfg.Retry(before[h.task.ID].Count+1, h.err); again {
-				h.retryIn = max(in, time.Millisecond)
-			}
-		}
-		h.decided = true
-		e.Failed = append(e.Failed, taskstore.Failure{Task: h.present(), Reason: h.err.Error(), RetryIn: h.retryIn})
 	}
 	return e, nil
 }
 
-// arrive ends a trip.
-func (o *owner) arrive(t *trip) {
-	o.trips = slices.DeleteFunc(o.trips, func(other *trip) bool { return other == t })
-	waited := len(t.leases) > 0 && errors.Is(t.err, context.DeadlineExceeded) // for a locked row, most likely
-	refused := len(t.leases) > 0 && !t.ended && isRefusal(t.err)
-	for _, h := range t.leases {
-		l := h.lease
-		l.outcome = h.outcome
-		switch {
-		case l.gone:
-		case slices.Contains(t.lost, l.task.ID):
-			o.lose(l, nil)
-		case t.ended:
-			o.drop(l)
-			o.tellEnd(l, false)
-		case l.alone && refused && h.kind != Completed: // it comes back when it has been silent for long enough
-			o.lose(l, t.err)
-		default:
-			if l.alone && refused {
-				h.outcome = outcome{kind: Failed, took: h.took, err: fmt.Errorf("the task's completion was refused: %w", t.err)}
-			}
-			if l.alone && waited {
-				o.tell(Event{Kind: Delayed, Task: l.task, Err: t.err})
-			}
-			l.unsure = l.unsure || errors.Is(t.err, taskstore.ErrUncertain)
-			l.alone = l.alone || refused || waited
-			l.version <- h.version
-			o.end(l, h.outcome)
+// retryIn returns after how long a task is tried again; 0: never.
+func (o *owner) retryIn(failures int, err error) time.Duration {
+	if !errors.As(err, new(permanentError)) {
+		if in, again := o.cfg.Retry(failures, err); again {
+			return max(in, time.Millisecond)
 		}
 	}
+	return 0
+}
+
+// arrive ends a trip.
+func (o *owner) arrive(t *trip) {
 	now := time.Now()
-	if t.want > 0 {
-		o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
-	}
-	for _, task := range t.tasks {
-		o.start(task)
-		o.lastHit = now
-	}
-	switch {
-	case t.want == 0:
-	case len(t.tasks) == t.want || t.rung:
-		o.pollAt = now
-	default:
-		o.pollAt = now.Add(jitter(min(max(now.Sub(o.lastHit)/16, minPoll), o.cfg.Poll)))
-	}
-	if !waited && !refused {
+	o.trips, o.tripAt = o.trips-1, now
+	if len(t.leases) == 0 || !locked(t.err) && !refused(t.err) {
 		o.heard(t.err)
 	}
+	for _, l := range t.leases {
+		o.record(l)
+	}
+	if t.want == 0 {
+		return
+	}
+	o.tell(Event{Kind: Claimed, N: len(t.tasks), Took: now.Sub(t.began), Err: t.err})
+	o.free += t.want - len(t.tasks)
+	for _, task := range t.tasks {
+		o.lastHit = now
+		o.start(task)
+	}
+	o.pollAt = now
+	if len(t.tasks) < t.want && o.arrival != nil {
+		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)) / time.Duration(len(o.cfg.From)))
+	}
+}
+
+// record notes what became of a lease's end.
+func (o *owner) record(l *lease) {
+	defer l.giveBack()
+	switch err := l.sent; {
+	case err == nil:
+		o.drop(l, l.end)
+		return
+	case isConflict(err) && l.advance():
+	case isConflict(err):
+		o.lose(l, nil)
+		return
+	case locked(err):
+		l.lockedAt, o.beatAt = l.versions[0], time.Time{}
+		o.tell(Event{Kind: Delayed, Task: l.task, Err: err})
+	case refused(err) && l.end.Kind == Completed:
+		l.end.Kind, l.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", err)
+	case refused(err): // it comes back when it has been silent for long enough
+		o.lose(l, err)
+		return
+	}
+	if errors.Is(l.sent, taskstore.ErrUncertain) {
+		l.maybe = cmp.Or(l.maybe, l.end.Kind)
+	}
+	o.ended = append(o.ended, l)
+}
+
+// An idle worker looks about ten times a second, so that it soon notices what other processes create. That costs it
+// and the server less than one percent of a core. After an hour without a task it looks as seldom as Poll says.
+const (
+	minPoll   = 2 * time.Millisecond
+	shortPoll = 120 * time.Millisecond
+	longIdle  = time.Hour
+)
+
+// rest returns how long to wait before a queue is looked at again, if nothing has come for that long.
+func (o *owner) rest(idle time.Duration) time.Duration {
+	wait := min(max(idle/16, minPoll), o.cfg.Poll)
+	if idle < longIdle {
+		wait = min(wait, shortPoll)
+	}
+	return jitter(wait)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,94 +14,112 @@ import (
 
 // lease is a task that was claimed, until its end is recorded or the lease is lost.
 //
-// Each write moves the task's version, so only one party at a time may present it. It therefore is a thing that one
-// party has: it lies in the lease, and is taken out by
+// Each write moves the task's version, so only one party at a time may present it: the one that has taken the token.
 //
-//   - a heartbeat, when it has a connection. It puts it back, renewed or, where its answer was lost, in doubt;
-//   - a call of [Complete] by the handler, which waits for it, and puts it back when the statement has been answered.
-//     Until the transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it;
-//   - an exchange, when the handler has returned. It puts it back if the end is to be sent once more.
+//   - A heartbeat takes it when it has a connection.
+//   - A call of [Complete] by the handler waits for it, and gives it back when the statement has been answered. Until
+//     the transaction ends the row is locked, so that heartbeats pass it by; after a rollback they renew it.
+//   - An exchange takes it when the handler has returned.
 //
 // All else is the owner's.
 type lease struct {
-	task    taskstore.Task // as claimed
-	version chan version   // holds one
-	cancel  context.CancelCauseFunc
+	owner  *owner
+	task   taskstore.Task // as claimed
+	cancel context.CancelCauseFunc
 
-	inTx     bool // completed in a transaction of which the owner does not know what became
-	returned bool // the handler has
-	gone     bool // ended or lost; the handler may not have returned yet
+	token chan struct{} // holds one; who has it has these
+	// The task's version, or the two that it may be at since the answer to a heartbeat was lost. The older comes first.
+	versions []taskstore.Millis
+	lockedAt taskstore.Millis // the version at which somebody had locked the row
+	sent     error            // what became of its end when it was sent last
 
-	outcome outcome // how the lease is to be ended
-	unsure  bool    // its end was sent, and the answer was lost
-	alone   bool    // its end goes alone: with others it failed, maybe for one of them
+	end   Event // what the handler came to; without Kind: it has not returned
+	maybe Kind  // the end that may be stored without our knowing; "": none
 }
 
-// version is what the database has to be shown of a task.
-type version struct {
-	at    taskstore.Millis
-	doubt taskstore.Millis // what it is instead, if a heartbeat without answer was done; 0: nothing
+// take takes the token, if it is there.
+func (l *lease) take() bool {
+	select {
+	case <-l.token:
+		return true
+	default:
+		return false
+	}
 }
 
-// held is a lease of which somebody has the version.
-type held struct {
-	*lease
-	version
-	outcome // as far as whoever has it needs to know it
-}
+func (l *lease) giveBack() { l.token <- struct{}{} }
 
-// outcome is what becomes of a task.
-type outcome struct {
-	kind    Kind // Completed, Failed or Released; "": not known yet
-	err     error
-	took    time.Duration
-	decided bool // by Retry
-	retryIn time.Duration
-}
-
-// present returns h's task with its version.
-func (h held) present() taskstore.Task {
-	t := h.task
-	t.UpdatedAt = h.at
+// present returns l's task with its version.
+func (l *lease) present() taskstore.Task {
+	t := l.task
+	t.UpdatedAt = l.versions[0]
 	return t
 }
 
-// take takes the version, if it is there.
-func (l *lease) take() (held, bool) {
-	select {
-	case v := <-l.version:
-		return held{l, v, l.outcome}, true
-	default:
-		return held{}, false
+// advance notes that the task is not at the version that was presented, and reports whether it may be at another: if
+// one of two is wrong, the heartbeat was done, and the newer is right.
+func (l *lease) advance() bool {
+	if len(l.versions) == 1 {
+		return false
 	}
+	l.versions = l.versions[1:]
+	return true
 }
 
-// handling is what a handler's context knows of its task.
-type handling struct {
-	owner *owner
-	lease *lease
+// start begins to work on a task that was claimed.
+func (o *owner) start(t taskstore.Task) {
+	if old := o.leases[t.ID]; old != nil {
+		o.lose(old, nil) // it was put back, and claimed anew
+	}
+	l := &lease{owner: o, task: t, versions: []taskstore.Millis{t.UpdatedAt}, token: make(chan struct{}, 1)}
+	l.giveBack()
+	o.leases[t.ID] = l
+	ctx, cancel := context.WithCancelCause(context.WithValue(o.handlers, leaseKey{}, l))
+	l.cancel = cancel
+	if o.stopping {
+		o.free++
+		o.end(l, Event{Kind: Released})
+		return
+	}
+	o.tell(Event{Kind: Started, Task: t})
+	go func() {
+		began, err := time.Now(), errors.New("the handler ended its goroutine by runtime.Goexit")
+		defer func() { // also then
+			if r := recover(); r != nil {
+				err = fmt.Errorf("panic: %v\n\n%s", r, debug.Stack())
+			}
+			took := time.Since(began)
+			o.do(func() { o.returned(l, err, took) })
+		}()
+		if o.cfg.Timeout > 0 {
+			var end context.CancelFunc
+			ctx, end = context.WithTimeout(ctx, o.cfg.Timeout)
+			defer end()
+		}
+		err = o.handler(ctx, t)
+	}()
 }
 
-type handlingKey struct{}
+// leaseKey is where a handler's context has its lease.
+type leaseKey struct{}
 
 // complete completes the handler's task in tx.
-func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
-	o, l := h.owner, h.lease
-	hold := held{lease: l}
+func (l *lease) complete(ctx context.Context, tx pgx.Tx) error {
 	select {
-	case hold.version = <-l.version:
+	case <-l.token:
 	case <-ctx.Done():
 		return fmt.Errorf("complete task %d: %w", l.task.ID, context.Cause(ctx))
-	case <-o.over: // Run has returned without waiting for this handler
-		return fmt.Errorf("complete task %d: %w", l.task.ID, ErrLeaseLost)
 	}
-	err := o.store.complete(ctx, tx, &hold)
-	l.version <- hold.version
+	err := l.owner.store.complete(ctx, tx, l.present())
+	for isConflict(err) && l.advance() {
+		err = l.owner.store.complete(ctx, tx, l.present())
+	}
+	l.giveBack()
 	switch {
 	case err == nil:
-		o.do(func() { l.inTx = true })
-	case errors.As(err, new(*taskstore.ConflictError)):
-		o.do(func() { o.lose(l, nil) })
+		l.owner.do(func() { l.maybe = Completed })
+	case isConflict(err):
+		l.owner.do(func() { l.owner.lose(l, nil) })
 		err = fmt.Errorf("%w: %w", ErrLeaseLost, err)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -108,36 +127,52 @@ func (h handling) complete(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
+// returned notes that the handler of l has returned.
+func (o *owner) returned(l *lease, err error, took time.Duration) {
+	o.free++
+	l.cancel(nil)
+	end := Event{Kind: Completed, Took: took, Err: err}
+	if err != nil {
+		end.Kind = Failed
+		if o.handlers.Err() != nil { // it gave up since Run stops
+			end.Kind = Released
+		}
+	}
+	switch {
+	case l.end.Kind != "": // Run did not wait for it
+	case err == nil && l.maybe == Completed:
+		o.drop(l, end)
+	default:
+		o.end(l, end)
+	}
+}
+
+// end has the next exchange end l.
+func (o *owner) end(l *lease, end Event) {
+	l.end = end
+	o.ended = append(o.ended, l)
+}
+
 // lose drops a lease that somebody has taken away, and ends its handler's context. Where its end may have been stored
 // by ourselves, that is most likely what happened: nothing is lost then, and the handler goes on.
 func (o *owner) lose(l *lease, err error) {
-	if l.gone {
-		return
-	}
-	o.drop(l)
-	switch {
-	case l.inTx && !l.returned: // its return will tell
-	case l.inTx || l.unsure:
-		o.tellEnd(l, true)
-	default:
+	why := Event{Kind: Lost, Took: l.end.Took, Err: err}
+	if l.maybe != "" {
+		why.Kind, why.Err, why.Unsure = l.maybe, l.end.Err, true
+	} else {
 		l.cancel(ErrLeaseLost)
-		o.tell(Event{Kind: Lost, Task: l.task, Took: l.outcome.took, Err: err})
 	}
+	o.drop(l, why)
 }
 
-// drop takes a lease out of the list.
-func (o *owner) drop(l *lease) {
-	l.gone = true
-	if o.leases[l.task.ID] == l {
+// drop takes a lease out of the list, and tells why.
+func (o *owner) drop(l *lease, why Event) {
+	if o.holds(l) {
 		delete(o.leases, l.task.ID)
+		why.Task = l.task
+		o.tell(why)
 	}
 }
 
-// tellEnd tells how l's task ended.
-func (o *owner) tellEnd(l *lease, unsure bool) {
-	end := l.outcome
-	if l.inTx && unsure { // its failure was not recorded
-		end.kind, end.retryIn = Completed, 0
-	}
-	o.tell(Event{Kind: end.kind, Task: l.task, Took: end.took, Err: end.err, RetryIn: end.retryIn, Unsure: unsure})
-}
+// holds reports whether l has neither ended nor been lost.
+func (o *owner) holds(l *lease) bool { return o.leases[l.task.ID] == l }

@@ -107,8 +107,9 @@ func (m *memory) begin(ctx context.Context, call string, e taskstore.Ended) (end
 }
 
 var (
-	errDown = errors.New("connection refused")
-	errMute = errors.New("never answers")
+	errDown   = errors.New("connection refused")
+	errMute   = errors.New("never answers")
+	errUndone = errors.New("rolled back, and nobody was told")
 )
 
 func (m *memory) Exchange(
@@ -221,52 +222,46 @@ func (m *memory) Arrival() <-chan struct{} {
 	return m.arrival
 }
 
-func (m *memory) settle(_ context.Context, h *held) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if h.doubt != 0 && m.rows[h.task.ID].UpdatedAt == h.doubt {
-		h.at = h.doubt
-	}
-	return nil
-}
-
-func (m *memory) renew(ctx context.Context, take func() []held) (hs []held, lost []int64, err error) {
+func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err error) {
 	end, err := m.begin(ctx, "heartbeat", taskstore.Ended{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	m.mu.Unlock() // take waits for the owner, which may wait for the lock
-	hs = take()
-	m.mu.Lock()
 	defer end()
-	for i := range hs {
-		h := &hs[i]
-		row := m.rows[h.task.ID]
-		if h.doubt != 0 && row.UpdatedAt == h.doubt {
-			h.at = h.doubt
-		}
-		if row.UpdatedAt != h.at || row.Status != taskstore.Processing {
-			lost = append(lost, h.task.ID)
+	for _, l := range leases {
+		if !l.take() {
 			continue
 		}
-		if h.task.ID == m.locked {
-			continue
+		row, old := m.rows[l.task.ID], l.versions[0]
+		switch {
+		case row.UpdatedAt != old || row.Status != taskstore.Processing:
+			if !l.advance() {
+				lost = append(lost, l)
+			}
+		case l.task.ID == m.locked:
+		default:
+			m.move(row, taskstore.Processing)
+			l.versions = []taskstore.Millis{row.UpdatedAt}
+			if m.after == nil {
+				break
+			}
+			if lost := m.after("commit"); lost != nil {
+				l.versions, err = []taskstore.Millis{old, row.UpdatedAt}, errDown
+				if errors.Is(lost, errUndone) {
+					row.UpdatedAt = old
+				}
+			}
 		}
-		m.move(row, taskstore.Processing)
-		if m.after != nil && m.after("commit") != nil {
-			h.doubt, err = row.UpdatedAt, errDown
-		} else {
-			h.at, h.doubt = row.UpdatedAt, 0
-		}
+		l.giveBack()
 	}
-	return hs, lost, err
+	return lost, err
 }
 
-func (m *memory) complete(_ context.Context, _ pgx.Tx, h *held) error {
+func (m *memory) complete(_ context.Context, _ pgx.Tx, t taskstore.Task) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if row := m.rows[h.task.ID]; row.UpdatedAt != h.at || row.Status != taskstore.Processing {
-		return &taskstore.ConflictError{IDs: []int64{h.task.ID}}
+	if row := m.rows[t.ID]; row.UpdatedAt != t.UpdatedAt || row.Status != taskstore.Processing {
+		return &taskstore.ConflictError{IDs: []int64{t.ID}}
 	}
 	return nil // the test's transaction does the rest
 }

@@ -215,13 +215,13 @@ func TestTasksOfTheDeadAreRequeued(t *testing.T) {
 // A call that was done, and whose answer is lost.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
-	lose := func(m *memory, call string) {
+	lose := func(m *memory, call string, err error) {
 		m.after = func(c string) error {
 			if c != call {
 				return nil
 			}
 			m.after = nil
-			return fmt.Errorf("%w: %w", taskstore.ErrUncertain, errDown)
+			return fmt.Errorf("%w: %w", taskstore.ErrUncertain, err)
 		}
 	}
 	t.Run("of an end", func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestLostAnswers(t *testing.T) {
 				m.before = func(_ string, e taskstore.Ended) error {
 					if len(e.Completed) > 0 {
 						m.before = nil
-						lose(m, "exchange")
+						lose(m, "exchange", errDown)
 					}
 					return nil
 				}
@@ -246,25 +246,37 @@ func TestLostAnswers(t *testing.T) {
 			r.finish(t)
 		})
 	})
-	t.Run("of a heartbeat", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			m := newMemory(1)
-			r := start(t, m, Config{}, sleep(10*time.Minute))
-			wait(time.Second)
-			m.set(func() { lose(m, "commit") })
-			wait(time.Hour)
-			r.want(t, Lost)
-			r.want(t, Away, "0: connection refused")
-			r.want(t, Completed, "1")
-			r.finish(t)
+	// It was done or not, and a heartbeat or the end of the handler is what comes next.
+	for name, test := range map[string]struct {
+		done error
+		took time.Duration
+	}{
+		"of a heartbeat":                  {errDown, 10 * time.Minute},
+		"of a heartbeat before the end":   {errDown, 10*time.Second + 4*time.Millisecond},
+		"of a heartbeat that is not done": {errUndone, 10 * time.Minute},
+		"of one not done before the end":  {errUndone, 10*time.Second + 4*time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory(1)
+				r := start(t, m, Config{}, sleep(test.took))
+				wait(time.Second)
+				m.set(func() { lose(m, "commit", test.done) })
+				wait(time.Hour)
+				r.want(t, Lost)
+				r.want(t, Away, "0: connection refused")
+				r.want(t, Completed, "1")
+				r.wantStatus(t, 1, taskstore.Completed)
+				r.finish(t)
+			})
 		})
-	})
+	}
 	t.Run("of a claim", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			m := newMemory(1)
-			lose(m, "exchange")
+			lose(m, "exchange", errDown)
 			r := start(t, m, Config{}, nothing)
 			wait(10 * time.Minute)
 			r.want(t, Requeued, "0")
@@ -403,15 +415,25 @@ func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(0)
 		r := start(t, m, Config{Poll: time.Second}, nothing)
-		wait(time.Hour)
-		before := m.count("exchange")
-		wait(time.Minute)
-		if n := m.count("exchange") - before; n < 60 || n > 120 {
-			t.Errorf("%d polls in an idle minute, want one a second or a little more", n)
+		polls := func() int {
+			before := m.count("exchange")
+			wait(time.Minute)
+			return m.count("exchange") - before
 		}
-		m.create(1)
+		wait(time.Minute)
+		if n := polls(); n < 500 || n > 1000 {
+			t.Errorf("%d polls in the third minute, want about ten a second", n)
+		}
+		m.set(func() { m.add(1, taskstore.Pending) }) // by another process
+		wait(shortPoll + 5*time.Millisecond)
+		r.wantStatus(t, 1, taskstore.Completed)
+		wait(time.Hour)
+		if n := polls(); n < 60 || n > 120 {
+			t.Errorf("%d polls in a minute after an hour, want one a second or a little more", n)
+		}
+		m.create(2)
 		wait(5 * time.Millisecond)
-		r.wantStatus(t, 1, taskstore.Completed) // it did not wait for a poll
+		r.wantStatus(t, 2, taskstore.Completed) // it did not wait for a poll
 		r.finish(t)
 	})
 }
@@ -429,7 +451,7 @@ func TestFromIsTakenInTurn(t *testing.T) {
 	if err := h(t.Context(), taskstore.Task{TemplateID: 7}); err != nil || handled.Load() != 1 {
 		t.Errorf("template 7 was handled %d times, %v", handled.Load(), err)
 	}
-	if err := h(t.Context(), taskstore.Task{TemplateID: 1}); !isPermanent(err) {
+	if err := h(t.Context(), taskstore.Task{TemplateID: 1}); !errors.As(err, new(permanentError)) {
 		t.Errorf("a template without handler is %v", err)
 	}
 }

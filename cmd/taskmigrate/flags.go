@@ -18,7 +18,8 @@ func (a *app) persistentFlags(root *cobra.Command) {
 		"schema of the table; else the first of the search path that has it")
 	flags.StringVar(&a.opts.HistoryTable, "history-table", migrate.HistoryTable,
 		"table of the history, in that schema; plain goose: -table")
-	flags.StringVar(&a.output, "output", "text", "format of the report: text or json, and of the command report markdown, too")
+	flags.StringVar(&a.output, "output", "text",
+		"format of the report: text or json, and of the command report markdown, too")
 	flags.DurationVar(&a.opts.Wait, "wait", a.opts.Wait, "time for the server to accept connections")
 	flags.DurationVar(&a.opts.LockTimeout, "lock-timeout", a.opts.LockTimeout,
 		"time for a lock that a transaction needs; others queue behind it meanwhile")

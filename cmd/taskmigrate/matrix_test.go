@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,16 +67,19 @@ func TestEveryCommandInAHostileDatabase(t *testing.T) {
 		{exitPending, in("status", "--check")},
 		{exitDrift, in("verify")},
 		{exitDone, in("plan")},
+		{exitDone, in("report")},
 		{exitFailed, in("up")}, // it is to be adopted first
 		{exitDone, in("adopt")},
 		{exitDone, in("adopt", "--yes")},
 		{exitDone, in("up", "--to", "6")},
 		{exitDone, in("verify")},
 		{exitDone, in("plan")},
+		{exitDone, in("report")},
 		{exitDone, in("up")},
 		{exitDone, in("adopt", "--yes")}, // managed already
 		{exitDone, in("verify")},
 		{exitDone, in("status", "--check")},
+		{exitDone, in("report", "--html", filepath.Join(t.TempDir(), "report.html"))},
 		{exitDone, downTo("4")},
 		{exitDone, in("verify")},
 		{exitDone, in("up")},

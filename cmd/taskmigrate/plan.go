@@ -76,14 +76,7 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 
 func writeStatement(w io.Writer, s migrate.Statement) {
 	if s.Lock != "" {
-		fmt.Fprintf(w, "-- lock: %s", s.Lock)
-		if s.Repeats {
-			fmt.Fprint(w, "; sent again, a slice each time, until it is through")
-		}
-		if s.Blocks != "" {
-			fmt.Fprintf(w, "; blocks %s", s.Blocks)
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "-- lock: %s\n", s.Effect())
 	}
 	fmt.Fprint(w, strings.TrimSuffix(strings.TrimSpace(s.SQL), ";"), ";")
 	for i, arg := range s.Args {

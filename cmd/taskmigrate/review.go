@@ -16,8 +16,9 @@ func (a *app) reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Show on one page all that a reviewer needs; only reads",
-		Long: `Shows the table and the server, the findings of adopt or verify, who is in the way now, each statement
-of plan with its lock and whom that blocks, and how to go on. Findings do not change the exit code.
+		Long: `Shows the table and the server, the findings of adopt or verify, who is in the way now, what a pending
+back-fill will write, each statement of plan with its lock and whom that blocks, and how to go on. Findings do not
+change the exit code.
 With --html it writes one file that needs no network.`,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			review, err := m.Review(ctx)

@@ -141,7 +141,8 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 		}
 	}
 	said := fmt.Sprint(adoption.Findings)
-	if len(adoption.Findings) != 8 || !strings.Contains(said, "it fires after tasks_guard_insert") || !strings.Contains(said, "ALTER INDEX ix_status RENAME TO idx_status") {
+	if len(adoption.Findings) != 8 || !strings.Contains(said, "it fires after tasks_guard_insert") ||
+		!strings.Contains(said, "ALTER INDEX ix_status RENAME TO idx_status") {
 		t.Errorf("found %+v", adoption.Findings)
 	}
 	if _, err := b.Up(t.Context(), Newest); err != nil {

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ func (s *session) backfill(ctx context.Context, query string) (driver.Result, er
 // awaitStandbys waits until every standby has replayed all but BackfillMaxLag bytes.
 func (s *session) awaitStandbys(ctx context.Context) error {
 	limit := s.run.opts.BackfillMaxLag
-	for began, said := time.Now(), false; limit > 0; said = true {
+	for began, logged := time.Now(), (time.Time{}); limit > 0; {
 		var name string
 		var lag int64
 		err := s.Conn.Conn().QueryRow(ctx, `
@@ -53,11 +54,12 @@ FROM (SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)
 		if wait := s.run.opts.IndexWait; wait > 0 && time.Since(began) >= wait {
 			return &Error{
 				Kind:    HalfDone,
-				Message: "standby " + strconv.Quote(name) + " stays behind by " + strconv.FormatInt(lag, 10) + " bytes of WAL",
+				Message: fmt.Sprintf("standby %q stays behind by %d bytes of WAL", name, lag),
 				Hint:    "see pg_stat_replication; --backfill-max-lag 0 does not wait for standbys",
 			}
 		}
-		if !said {
+		if time.Since(logged) >= remindEvery {
+			logged = time.Now()
 			s.run.opts.Log.Warn("waiting for a standby", "file", s.run.file.name, "standby", name,
 				"behind_by_bytes", lag, "limit", limit)
 		}

@@ -17,7 +17,8 @@ func TestUpAndDownKeepSettingsAndCommentsOfOthers(t *testing.T) {
 		`COMMENT ON TABLE tasks IS 'owned by the team of billing, 100% "ours"'`,
 		`COMMENT ON COLUMN tasks.status IS 'see the wiki''s page'`)
 	const told = `
-SELECT array_agg(DISTINCT option ORDER BY option)::text FROM pg_class, unnest(reloptions) AS option WHERE oid = 'tasks'::regclass
+SELECT array_agg(DISTINCT option ORDER BY option)::text FROM pg_class, unnest(reloptions) AS option
+WHERE oid = 'tasks'::regclass
 UNION ALL
 SELECT string_agg(objsubid || ' ' || description, E'\n' ORDER BY objsubid)
 FROM pg_description WHERE objoid = 'tasks'::regclass`
@@ -30,7 +31,8 @@ FROM pg_description WHERE objoid = 'tasks'::regclass`
 		t.Fatal(err)
 	}
 	const kept = `
-SELECT reloptions @> '{fillfactor=70,autovacuum_vacuum_cost_delay=5,autovacuum_enabled=true,autovacuum_vacuum_threshold=5000}'
+SELECT reloptions @> '{fillfactor=70,autovacuum_vacuum_cost_delay=5,autovacuum_enabled=true}'
+    AND reloptions @> '{autovacuum_vacuum_threshold=5000}'
     AND obj_description(oid, 'pg_class') = 'owned by the team of billing, 100% "ours"'
     AND col_description(oid, 8) = 'see the wiki''s page' AND col_description(oid, 1) LIKE 'ID is assigned%'
 FROM pg_class WHERE oid = 'tasks'::regclass`

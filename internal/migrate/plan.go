@@ -86,7 +86,7 @@ type Statement struct {
 	SQL         string `json:"sql"`
 	Args        []any  `json:"args"`
 	Transaction bool   `json:"transaction"` // it is part of one
-	Repeats     bool   `json:"repeats"`     // it is sent again, a slice of a back-fill each time, until it says that it is through
+	Repeats     bool   `json:"repeats"`     // it is sent again, a slice of a back-fill each time, until it is through
 	Lock        string `json:"lock"`        // the strongest lock it takes on a table, in words; empty: none
 	Blocks      string `json:"blocks"`      // whom that keeps waiting
 }
@@ -100,6 +100,18 @@ func (s Statement) Heading() string {
 		return s.File + ", in a transaction"
 	}
 	return s.File + ", without a transaction"
+}
+
+// Effect is the lock that the statement takes and whom that blocks, in words; empty: it takes none.
+func (s Statement) Effect() string {
+	text := s.Lock
+	if s.Repeats {
+		text += "; sent again, a slice each time, until it is through"
+	}
+	if s.Blocks != "" {
+		text += "; blocks " + s.Blocks
+	}
+	return text
 }
 
 // script is what a run would have sent.

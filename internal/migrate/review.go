@@ -28,6 +28,7 @@ type Review struct {
 	Findings   []catalog.Finding `json:"-"`
 	Plan       Plan              `json:"-"`
 	Obstacles  []Obstacle        `json:"obstacles"`
+	Backfill   *Amount           `json:"backfill"` // nil: none is pending, or the rows cannot be judged
 }
 
 // Setting is a setting of the server or the table, in words.
@@ -54,12 +55,6 @@ type IndexSize struct {
 	Bytes      int64  `json:"bytes"`
 	Valid      bool   `json:"valid"`
 	Definition string `json:"definition"`
-}
-
-// Obstacle is somebody whom a run would wait for now.
-type Obstacle struct {
-	Why string `json:"why"`
-	Who string `json:"who"`
 }
 
 // Step is one thing to do next.
@@ -99,8 +94,15 @@ func (m *Migrator) Review(ctx context.Context) (Review, error) {
 		return r, err
 	}
 	r.Migrations = list
+	repeats := func(s Statement) bool { return s.Repeats }
+	if exists && slices.ContainsFunc(r.Plan.Statements, repeats) && !slices.ContainsFunc(r.Findings, hidesTimes) {
+		err := m.reading(ctx, func(conn *pgx.Conn, _ *Migrator) error { return r.countBackfill(ctx, conn) })
+		if err != nil {
+			return r, err
+		}
+	}
 	for _, who := range r.Plan.InTheWay {
-		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks in an open transaction", who})
+		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks", who})
 	}
 	r.conclude(m.opts, exists, managed)
 	return r, nil
@@ -194,20 +196,8 @@ func (r *Review) read(ctx context.Context, conn *pgx.Conn) (exists bool, err err
 			return false, err
 		}
 	}
-	r.Obstacles = []Obstacle{}
-	for _, sort := range []struct{ why, query string }{
-		{"has an old snapshot: an index build outside a transaction waits for it", oldSnapshots},
-		{"builds an index on tasks", indexBuilds},
-	} {
-		list, err := backends(ctx, conn, sort.query)
-		if err != nil {
-			return false, err
-		}
-		for _, b := range list {
-			r.Obstacles = append(r.Obstacles, Obstacle{sort.why, b.String()})
-		}
-	}
-	return exists, nil
+	r.Obstacles, err = obstacles(ctx, conn)
+	return exists, err
 }
 
 func (t *TableState) read(ctx context.Context, conn *pgx.Conn) (err error) {
@@ -231,3 +221,40 @@ func all[T any](ctx context.Context, conn *pgx.Conn, query string) ([]T, error) 
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 	return slices.Clip(list), err
 }
+
+// serverSettings are those that decide how long a migration takes and what it costs.
+const serverSettings = `
+SELECT name, current_setting(name)
+FROM unnest(array['server_version', 'max_wal_size', 'wal_level', 'maintenance_work_mem',
+    'max_parallel_maintenance_workers', 'autovacuum', 'synchronous_commit', 'synchronous_standby_names',
+    'max_standby_streaming_delay']) AS wanted (name)
+WHERE current_setting(name) <> ''`
+
+// tableState has an estimate of bloat: the heap's size less what its rows need by their average widths.
+const tableState = `
+SELECT pg_relation_size(c.oid), pg_indexes_size(c.oid),
+    coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0),
+    coalesce(s.n_dead_tup, 0),
+    CASE WHEN c.reltuples > 0 AND w.width IS NOT NULL THEN greatest(0, pg_relation_size(c.oid)
+        - ceil(c.reltuples * (28 + w.width) / (8168 * f.share)) * 8192)::bigint END,
+    greatest(s.last_analyze, s.last_autoanalyze)
+FROM pg_class AS c
+    LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid
+    CROSS JOIN LATERAL (
+        SELECT sum(avg_width * (1 - null_frac))::float8 FROM pg_stats
+        WHERE schemaname = current_schema() AND tablename = 'tasks') AS w (width)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(split_part(option, '=', 2)::float8) FILTER (WHERE option LIKE 'fillfactor=%'), 100) / 100
+        FROM unnest(c.reloptions) AS option) AS f (share)
+WHERE c.oid = to_regclass('tasks')`
+
+const tableSettings = `
+SELECT split_part(option, '=', 1), split_part(option, '=', 2)
+FROM pg_class, unnest(reloptions) AS option
+WHERE oid = to_regclass('tasks')`
+
+const indexSizes = `
+SELECT relname::text, pg_relation_size(indexrelid), indisvalid, pg_get_indexdef(indexrelid)
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = to_regclass('tasks')
+ORDER BY pg_relation_size(indexrelid) DESC, relname`

@@ -27,7 +27,10 @@ FROM (
     UNION ALL
     SELECT 4, 'USAGE on language plpgsql', true WHERE NOT has_language_privilege('plpgsql', 'USAGE')
     UNION ALL
-    SELECT 5, 'pg_read_all_stats, to see what other users'' sessions do', false
+    SELECT 5, 'BYPASSRLS, to see all rows of table tasks: its row-level security binds the role', true
+    FROM ours WHERE oid = to_regclass('tasks') AND row_security_active(oid)
+    UNION ALL
+    SELECT 6, 'pg_read_all_stats, to see what other users'' sessions do and how far standbys are', false
     WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE')
 ) AS lacking (number, what, needed)
 ORDER BY number`

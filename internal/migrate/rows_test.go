@@ -49,7 +49,8 @@ func TestUpRefusesRowsThatAConstraintWouldRefuseBeforeItAddsTheConstraint(t *tes
 		!strings.Contains(failure.Hint, "Correct or delete") {
 		t.Errorf("up says %q, %q in %q", failure.Message, failure.Hint, failure.File)
 	}
-	if n := dbtest.Value[int](t, b.url, `SELECT count(*) FROM pg_constraint WHERE conrelid = 'tasks'::regclass AND contype = 'c'`); n > 0 {
+	const checks = `SELECT count(*) FROM pg_constraint WHERE conrelid = 'tasks'::regclass AND contype = 'c'`
+	if n := dbtest.Value[int](t, b.url, checks); n > 0 {
 		t.Errorf("%d checks were added", n)
 	}
 	dbtest.Exec(t, b.url,

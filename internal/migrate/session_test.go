@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
-	"github.com/tasklane/tasks/internal/pgserver"
 )
 
 // What the role or the database sets is not what a migration runs with.
@@ -131,11 +130,7 @@ func TestWithoutAWatcherTheLimitsHold(t *testing.T) {
 
 func TestACommitThatWaitsForAStandbyIsSaid(t *testing.T) {
 	t.Parallel()
-	server, err := pgserver.StartLocal(t.Context())
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	server := ownServer(t)
 	address, _, err := server.CreateDatabase(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,13 +1,12 @@
 package migrate
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
+	"github.com/tasklane/tasks/internal/pgserver"
 )
 
 const insertTask = `
@@ -18,7 +17,7 @@ VALUES (1, 2, 3, 4, 5, '{}')`
 type bundle struct {
 	*Migrator
 	url string
-	log *journal
+	log *dbtest.Journal
 }
 
 func setup(t *testing.T) *bundle {
@@ -29,7 +28,7 @@ func setup(t *testing.T) *bundle {
 // setupWith makes a Migrator with other options.
 func setupWith(t *testing.T, url string, change func(*Options)) *bundle {
 	t.Helper()
-	b := &bundle{url: url, log: &journal{}}
+	b := &bundle{url: url, log: &dbtest.Journal{}}
 	opts := Defaults()
 	opts.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	change(&opts)
@@ -61,20 +60,20 @@ func wantKind(t *testing.T, err error, kind Kind) *Error {
 	return failure
 }
 
-// journal is a log that a test may read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(line []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(line)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
+// ownServer starts a server with settings that the other tests' server has not.
+func ownServer(t *testing.T, settings ...pgserver.Option) *pgserver.Server {
+	t.Helper()
+	server, err := pgserver.StartLocal(t.Context(), settings...)
+	if errors.Is(err, pgserver.ErrNone) {
+		t.Skipf("NOT TESTED: a server is set up here, which needs its programs on this machine: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
 }

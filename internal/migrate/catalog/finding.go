@@ -23,12 +23,12 @@ type Finding struct {
 }
 
 // Judge compares the live table with the expected one, which is how it looks once version is applied:
-// what a later migration puts right is a Repair. later is what later migrations create; nothing else may
+// what a later migration puts right is a Repair. others is what other migrations create; nothing else may
 // have their names.
-func Judge(expected, live []Item, version int64, later []Item) []Finding {
+func Judge(expected, live []Item, version int64, others []Item) []Finding {
 	var list []Finding
 	for _, d := range diff(expected, live) {
-		f := judge(d, version, later)
+		f := judge(d, version, others)
 		if d.Kind == Table && d.Object == "tasks" {
 			return []Finding{f} // it is no ordinary table: nothing else about it matters
 		}
@@ -37,7 +37,7 @@ func Judge(expected, live []Item, version int64, later []Item) []Finding {
 	return list
 }
 
-func judge(d difference, version int64, later []Item) Finding {
+func judge(d difference, version int64, others []Item) Finding {
 	f := Finding{Kind: d.Kind, Object: d.Object, Expected: d.Expected, Actual: d.Actual}
 	switch {
 	case d.Kind == Column, d.Kind == Sequence:
@@ -53,7 +53,7 @@ func judge(d difference, version int64, later []Item) Finding {
 	if d.Actual == "" {
 		f.Actual = "missing"
 	}
-	if d.extra() && inTheWay(d, later) {
+	if d.extra() && inTheWay(d, others) {
 		f.Severity, f.Cause = Block, "a later migration creates one of that name; rename this one first"
 		return f
 	}
@@ -69,10 +69,10 @@ func judge(d difference, version int64, later []Item) Finding {
 	return f
 }
 
-// inTheWay tells whether an extra object has the name of one that a later migration creates. An index
+// inTheWay tells whether an extra object has the name of one that another migration creates. An index
 // that is as the migration makes it may stay.
-func inTheWay(extra difference, later []Item) bool {
-	return slices.ContainsFunc(later, func(item Item) bool {
+func inTheWay(extra difference, others []Item) bool {
+	return slices.ContainsFunc(others, func(item Item) bool {
 		if item.Kind != extra.Kind || item.Object != extra.Object {
 			return false
 		}

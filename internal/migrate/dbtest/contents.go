@@ -30,7 +30,8 @@ func Catalog(t testing.TB, address string) string {
 // CatalogOf is what CatalogQuery tells of a schema.
 func CatalogOf(t testing.TB, address, schema string) string {
 	t.Helper()
-	const all = `SELECT coalesce(string_agg(line, E'\n' ORDER BY line), '') FROM (` + CatalogQuery + `) AS everything (line)`
+	const all = `
+SELECT coalesce(string_agg(line, E'\n' ORDER BY line), '') FROM (` + CatalogQuery + `) AS everything (line)`
 	return Value[string](t, address, all, schema)
 }
 

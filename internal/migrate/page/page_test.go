@@ -89,7 +89,8 @@ func TestAllFormsSayTheSame(t *testing.T) {
 			want := []string{r.Verdict, "taskmigrate verify", "server_version"}
 			if name == "findings" {
 				want = append(want, "cannot be adopted", "about 1000", "taskmigrate adopt --yes", "in the way",
-					"holds a lock on tasks in an open transaction", "00004_guard_tasks.sql, in a transaction",
+					"holds a lock on tasks", "what the back-fill will write", "anew",
+					"sent again, a slice each time", "00004_guard_tasks.sql, in a transaction",
 					"stops everybody", "stops writers", "lets others work", "ACCESS EXCLUSIVE on tasks", "block", "repair")
 			}
 			for _, words := range want {
