@@ -18,7 +18,8 @@ func TestReviewForetellsWhatTheBackfillWrites(t *testing.T) {
 			if _, err := b.Up(t.Context(), 6); err != nil {
 				t.Fatal(err)
 			}
-			dbtest.Exec(t, b.url, `ALTER TABLE tasks DISABLE TRIGGER USER`, `
+			// Full pages, as those of a table that is adopted.
+			dbtest.Exec(t, b.url, `ALTER TABLE tasks SET (fillfactor = 100)`, `ALTER TABLE tasks DISABLE TRIGGER USER`, `
 INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 SELECT n, n, n, n, n, repeat('x', 100), CASE WHEN n % 3 = 0 THEN 1721818960 ELSE 1721818960000 END
 FROM generate_series(1, 6000) AS n`, `ALTER TABLE tasks ENABLE TRIGGER USER`, `VACUUM ANALYZE tasks`, `CHECKPOINT`)
