@@ -43,8 +43,9 @@ SELECT row_security_active('tasks') OR NOT has_table_privilege('tasks', 'SELECT'
 	}
 	indexes := int64(len(r.Table.Indexes))
 	elsewhere := (a.Rewrites + 3) / 4
-	a.HeapBytes = elsewhere * (r.Table.HeapBytes / max(a.Rows, 1))
-	a.WALBytes = a.HeapBytes + a.Rewrites*samePage + elsewhere*(header+indexEntry*indexes)
+	row := r.Table.HeapBytes / max(a.Rows, 1)
+	a.HeapBytes = a.Rewrites * row // where an old snapshot keeps the room of old versions from being used again
+	a.WALBytes = a.Rewrites*samePage + elsewhere*(row+header+indexEntry*indexes)
 	if wholePages {
 		a.WALBytes += min(a.Rewrites*page, r.Table.HeapBytes) + min(elsewhere*indexes*page, r.Table.IndexBytes)
 	}

@@ -38,7 +38,8 @@ FROM generate_series(1, 6000) AS n`, `ALTER TABLE tasks ENABLE TRIGGER USER`, `V
 				t.Fatal(err)
 			}
 			written := dbtest.Value[int64](t, b.url, wal) - before
-			if foretold.WALBytes < written*2/3 || foretold.WALBytes > written*3/2 {
+			// More where a snapshot of a busy server keeps new versions from staying on their page.
+			if foretold.WALBytes < written/3 || foretold.WALBytes > written*3/2 {
 				t.Errorf("foretold are %d bytes of WAL, and %d were written", foretold.WALBytes, written)
 			}
 			grown := dbtest.Value[int64](t, b.url, size) - heap
