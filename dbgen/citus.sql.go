@@ -460,77 +460,6 @@ func (q *Queries) ListAnchorsByTemplate(ctx context.Context, templateID int64, m
 	return items, nil
 }
 
-const listDue = `-- name: ListDue :many
-SELECT old.id
-FROM task_failures AS known
-JOIN tasks AS old ON old.id = known.task_id
-WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
-    AND ($1::bigint IS NULL OR old.integration_id = $1)
-    AND ($2::bigint IS NULL OR old.client_id = $2)
-    AND ($3::bigint IS NULL OR old.template_id = $3)
-ORDER BY known.retry_at
-LIMIT $4::integer
-`
-
-// What RetryDueTasks would put back.
-func (q *Queries) ListDue(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, listDue,
-		integrationID,
-		clientID,
-		templateID,
-		maxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listFinished = `-- name: ListFinished :many
-SELECT id FROM tasks
-WHERE id BETWEEN $1 AND $2 AND status IN (2, 3) AND updated_at < $3::bigint
-ORDER BY id
-LIMIT $4::integer
-`
-
-// What DeleteFinished would delete.
-func (q *Queries) ListFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, listFinished,
-		first,
-		last,
-		before,
-		maxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listKeys = `-- name: ListKeys :many
 SELECT key FROM task_keys WHERE task_id = ANY ($1::bigint[])
 `
@@ -740,27 +669,17 @@ WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(
         AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $2::bigint
              OR (old.id, old.updated_at) IN (SELECT unnest($3::bigint[]), unnest($4::bigint[])))
     ORDER BY old.id
-    LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id
 `
 
-type RequeueTasksOnShardParams struct {
-	Ids         []int64 `json:"ids"`
-	SilentForMs int64   `json:"silent_for_ms"`
-	AheadIds    []int64 `json:"ahead_ids"`
-	Versions    []int64 `json:"versions"`
-	MaxRows     int32   `json:"max_rows"`
-}
-
-// RequeueTasks for some tasks, at most @max_rows of them.
-func (q *Queries) RequeueTasksOnShard(ctx context.Context, arg RequeueTasksOnShardParams) ([]int64, error) {
+// RequeueTasks for some tasks.
+func (q *Queries) RequeueTasksOnShard(ctx context.Context, ids []int64, silentForMs int64, aheadIds []int64, versions []int64) ([]int64, error) {
 	rows, err := q.db.Query(ctx, requeueTasksOnShard,
-		arg.Ids,
-		arg.SilentForMs,
-		arg.AheadIds,
-		arg.Versions,
-		arg.MaxRows,
+		ids,
+		silentForMs,
+		aheadIds,
+		versions,
 	)
 	if err != nil {
 		return nil, err
@@ -809,7 +728,6 @@ WITH due AS MATERIALIZED (
     WHERE known.task_id = ANY ($1::bigint[]) AND old.id = ANY ($1::bigint[])
         AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
     ORDER BY known.retry_at
-    LIMIT $2::integer
     FOR NO KEY UPDATE SKIP LOCKED
 ), cleared AS (
     UPDATE task_failures SET retry_at = NULL
@@ -822,9 +740,9 @@ WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE d
 RETURNING id
 `
 
-// RetryDueTasks for some tasks, at most @max_rows of them.
-func (q *Queries) RetryDueTasksOnShard(ctx context.Context, ids []int64, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, retryDueTasksOnShard, ids, maxRows)
+// RetryDueTasks for some tasks.
+func (q *Queries) RetryDueTasksOnShard(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, retryDueTasksOnShard, ids)
 	if err != nil {
 		return nil, err
 	}

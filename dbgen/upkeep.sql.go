@@ -184,6 +184,39 @@ func (q *Queries) ListAhead(ctx context.Context, integrationID pgtype.Int8, clie
 	return items, nil
 }
 
+const listFinished = `-- name: ListFinished :many
+SELECT id FROM tasks
+WHERE id BETWEEN $1 AND $2 AND status IN (2, 3) AND updated_at < $3::bigint
+ORDER BY id
+LIMIT $4::integer
+`
+
+// What DeleteFinished would delete of a slice: for one that failed. By primary key.
+func (q *Queries) ListFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listFinished,
+		first,
+		last,
+		before,
+		maxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const newestID = `-- name: NewestID :one
 SELECT coalesce(max(id), 0)::bigint FROM tasks
 `

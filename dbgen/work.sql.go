@@ -524,6 +524,54 @@ func (q *Queries) HeartbeatTasks(ctx context.Context, ids []int64, versions []in
 	return items, nil
 }
 
+const listDue = `-- name: ListDue :many
+SELECT old.id
+FROM task_failures AS known
+JOIN tasks AS old ON old.id = known.task_id
+WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    AND ($1::bigint IS NULL OR old.integration_id = $1)
+    AND ($2::bigint IS NULL OR old.client_id = $2)
+    AND ($3::bigint IS NULL OR old.template_id = $3)
+    AND old.id <> ALL ($4::bigint[])
+ORDER BY known.retry_at
+LIMIT $5::integer
+`
+
+type ListDueParams struct {
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+	Avoid         []int64     `json:"avoid"`
+	MaxRows       int32       `json:"max_rows"`
+}
+
+// What RetryDueTasks would retry, but for tasks that refused a moment ago: for one that failed. As that, without locks.
+func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listDue,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listHeld = `-- name: ListHeld :many
 SELECT tasks.id
 FROM tasks
@@ -643,8 +691,9 @@ WHERE status = 1
     AND ($2::bigint IS NULL OR integration_id = $2)
     AND ($3::bigint IS NULL OR client_id = $3)
     AND ($4::bigint IS NULL OR template_id = $4)
+    AND id <> ALL ($5::bigint[])
 ORDER BY id
-LIMIT $5::integer
+LIMIT $6::integer
 `
 
 type ListStaleTasksParams struct {
@@ -652,16 +701,18 @@ type ListStaleTasksParams struct {
 	IntegrationID pgtype.Int8 `json:"integration_id"`
 	ClientID      pgtype.Int8 `json:"client_id"`
 	TemplateID    pgtype.Int8 `json:"template_id"`
+	Avoid         []int64     `json:"avoid"`
 	MaxRows       int32       `json:"max_rows"`
 }
 
-// What RequeueTasks would requeue, without doing it. idx_status.
+// What RequeueTasks would requeue, without doing it. @avoid are tasks that refused a moment ago. idx_status.
 func (q *Queries) ListStaleTasks(ctx context.Context, arg ListStaleTasksParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, listStaleTasks,
 		arg.SilentForMs,
 		arg.IntegrationID,
 		arg.ClientID,
 		arg.TemplateID,
+		arg.Avoid,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -762,8 +813,9 @@ WITH due AS MATERIALIZED (
         AND ($1::bigint IS NULL OR old.integration_id = $1)
         AND ($2::bigint IS NULL OR old.client_id = $2)
         AND ($3::bigint IS NULL OR old.template_id = $3)
+        AND ($4::bigint[] IS NULL OR old.id = ANY ($4))
     ORDER BY known.retry_at
-    LIMIT $4::integer
+    LIMIT $5::integer
     FOR NO KEY UPDATE SKIP LOCKED
 ), cleared AS (
     UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
@@ -775,15 +827,25 @@ WHERE id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
 RETURNING id
 `
 
+type RetryDueTasksParams struct {
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+	Among         []int64     `json:"among"`
+	MaxRows       int32       `json:"max_rows"`
+}
+
 // Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
 // the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
-// somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
-func (q *Queries) RetryDueTasks(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
+// somebody put it back by hand, only loses its time. @among, if not NULL, are the tasks to choose from. Safe: as
+// ClaimTasks.
+func (q *Queries) RetryDueTasks(ctx context.Context, arg RetryDueTasksParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, retryDueTasks,
-		integrationID,
-		clientID,
-		templateID,
-		maxRows,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.Among,
+		arg.MaxRows,
 	)
 	if err != nil {
 		return nil, err

@@ -137,25 +137,6 @@ FROM (
 GROUP BY get_shard_id_for_distribution_column('tasks', oldest.id)
 ORDER BY anchor;
 
--- name: ListDue :many
--- What RetryDueTasks would put back.
-SELECT old.id
-FROM task_failures AS known
-JOIN tasks AS old ON old.id = known.task_id
-WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
-    AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
-    AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
-    AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
-ORDER BY known.retry_at
-LIMIT @max_rows::integer;
-
--- name: ListFinished :many
--- What DeleteFinished would delete.
-SELECT id FROM tasks
-WHERE id BETWEEN @first AND @last AND status IN (2, 3) AND updated_at < @before::bigint
-ORDER BY id
-LIMIT @max_rows::integer;
-
 -- name: ListKeys :many
 -- The keys of some tasks, for DeleteKeys, which then asks only their shards. Of each shard idx_task_keys_task_id.
 SELECT key FROM task_keys WHERE task_id = ANY (@ids::bigint[]);
@@ -209,7 +190,7 @@ ON CONFLICT (task_id) DO UPDATE SET
     retry_at = excluded.retry_at;
 
 -- name: RequeueTasksOnShard :many
--- RequeueTasks for some tasks, at most @max_rows of them.
+-- RequeueTasks for some tasks.
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
@@ -219,7 +200,6 @@ WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(
         AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
              OR (old.id, old.updated_at) IN (SELECT unnest(@ahead_ids::bigint[]), unnest(@versions::bigint[])))
     ORDER BY old.id
-    LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id;
 
@@ -232,7 +212,7 @@ FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS
     generate_series(1, @rows::integer);
 
 -- name: RetryDueTasksOnShard :many
--- RetryDueTasks for some tasks, at most @max_rows of them.
+-- RetryDueTasks for some tasks.
 WITH due AS MATERIALIZED (
     SELECT old.id, old.status
     FROM task_failures AS known
@@ -240,7 +220,6 @@ WITH due AS MATERIALIZED (
     WHERE known.task_id = ANY (@ids::bigint[]) AND old.id = ANY (@ids::bigint[])
         AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
     ORDER BY known.retry_at
-    LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED
 ), cleared AS (
     UPDATE task_failures SET retry_at = NULL

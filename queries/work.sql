@@ -181,6 +181,19 @@ WHERE id = ANY (ARRAY(
     FOR NO KEY UPDATE OF old SKIP LOCKED))
 RETURNING id, updated_at;
 
+-- name: ListDue :many
+-- What RetryDueTasks would retry, but for tasks that refused a moment ago: for one that failed. As that, without locks.
+SELECT old.id
+FROM task_failures AS known
+JOIN tasks AS old ON old.id = known.task_id
+WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
+    AND old.id <> ALL (@avoid::bigint[])
+ORDER BY known.retry_at
+LIMIT @max_rows::integer;
+
 -- name: ListHeld :many
 -- Which leases are alive, as far as is committed: for those that HeartbeatTasks passed by. By primary key.
 SELECT tasks.id
@@ -215,13 +228,14 @@ WITH RECURSIVE queue AS (
 SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT @max_rows::integer;
 
 -- name: ListStaleTasks :many
--- What RequeueTasks would requeue, without doing it. idx_status.
+-- What RequeueTasks would requeue, without doing it. @avoid are tasks that refused a moment ago. idx_status.
 SELECT * FROM tasks
 WHERE status = 1
     AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
     AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
     AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
     AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
+    AND id <> ALL (@avoid::bigint[])
 ORDER BY id
 LIMIT @max_rows::integer;
 
@@ -249,7 +263,8 @@ RETURNING id;
 -- name: RetryDueTasks :many
 -- Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
 -- the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
--- somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
+-- somebody put it back by hand, only loses its time. @among, if not NULL, are the tasks to choose from. Safe: as
+-- ClaimTasks.
 WITH due AS MATERIALIZED (
     SELECT old.id, old.status
     FROM task_failures AS known
@@ -258,6 +273,7 @@ WITH due AS MATERIALIZED (
         AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
         AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
         AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
+        AND (sqlc.narg(among)::bigint[] IS NULL OR old.id = ANY (sqlc.narg(among)))
     ORDER BY known.retry_at
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED

@@ -2,7 +2,8 @@
 -- are a contract. Only creates with a key write it, no claim reads it, and a task that the store deletes takes its key
 -- along. No foreign key: each DELETE and TRUNCATE of tasks by other programs would have to bear its cost or its
 -- refusal. A key whose task somebody else has deleted is free again: a create takes it over, and
--- Store.DeleteFinished removes it.
+-- Store.DeleteFinished removes it. Where ids are given out again, as by TRUNCATE … RESTART IDENTITY, a new task would
+-- have an old one's key: whoever does that names this table and task_failures, too.
 -- A new table: nothing waits for it.
 
 -- +goose Up

@@ -1,7 +1,7 @@
 -- Why a task failed, how often, and when it is to be tried again. A table of its own, since the columns of tasks are a
 -- contract. Only Store.FailWith and what retries write it: a task that succeeds costs nothing here. As for keys there
 -- is no foreign key; Store.Delete and Store.DeleteFinished remove the rows of tasks that are gone or were
--- completed in the end.
+-- completed in the end. A TRUNCATE with RESTART IDENTITY has to name this table, too.
 -- A new table: nothing waits for it.
 
 -- +goose Up

@@ -33,23 +33,29 @@ func (s *Store) byShard(ctx context.Context, ids []int64) ([][]int64, error) {
 	return groups, nil
 }
 
-// onShards runs a statement that changes up to limit tasks for those of ids on each shard, and returns what all did.
+// onShards runs a statement that changes tasks, for those of ids on each shard, until it has changed limit of them, and
+// returns which. Tasks that refuse are passed over.
 func (s *Store) onShards(
-	ctx context.Context, ids []int64, limit int, change func(q *dbgen.Queries, ids []int64, limit int32) ([]int64, error),
+	ctx context.Context, op string, ids []int64, limit int, change func(*dbgen.Queries, []int64) ([]int64, error),
 ) ([]int64, error) {
 	groups, err := s.byShard(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	var all []int64
 	for _, group := range groups {
-		if err != nil || len(group) == 0 || len(all) == limit {
-			break
+		for len(group) > 0 && len(all) < limit {
+			part := group[:min(len(group), limit-len(all))]
+			group = group[len(part):]
+			done, err := inParts(ctx, s, op, part, func(ids []int64) ([]int64, error) {
+				return write(ctx, s, func(db DB) ([]int64, error) { return change(dbgen.New(db), ids) })
+			})
+			if all = append(all, done...); err != nil {
+				return doneBefore(ctx, s, err, all)
+			}
 		}
-		var done []int64
-		done, err = write(ctx, s, func(db DB) ([]int64, error) {
-			return change(dbgen.New(db), group, int32(limit-len(all)))
-		})
-		all = append(all, done...)
 	}
-	return all, err
+	return all, nil
 }
 
 // renewOnShards is HeartbeatTasks, shard by shard. It adds to renewed.
@@ -84,24 +90,24 @@ func (s *Store) requeueOnShards(ctx context.Context, arg dbgen.RequeueTasksParam
 	if err != nil {
 		return nil, err
 	}
-	return s.onShards(ctx, ids, limit, func(q *dbgen.Queries, ids []int64, limit int32) ([]int64, error) {
-		return q.RequeueTasksOnShard(ctx, dbgen.RequeueTasksOnShardParams{
-			Ids: ids, SilentForMs: arg.SilentForMs, AheadIds: arg.Ids, Versions: arg.Versions, MaxRows: limit,
-		})
+	return s.onShards(ctx, "requeue", ids, limit, func(q *dbgen.Queries, ids []int64) ([]int64, error) {
+		return q.RequeueTasksOnShard(ctx, ids, arg.SilentForMs, arg.Ids, arg.Versions)
 	})
 }
 
 // retryOnShards is RetryDueTasks, shard by shard.
-func (s *Store) retryOnShards(ctx context.Context, f Filter, limit int) ([]int64, error) {
-	integrationID, clientID, templateID := f.owners()
+func (s *Store) retryOnShards(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
 	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
-		return q.ListDue(ctx, integrationID, clientID, templateID, maxBatch)
+		return q.ListDue(ctx, dbgen.ListDueParams{
+			IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
+			Avoid: s.poison.ids(), MaxRows: maxBatch,
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.onShards(ctx, ids, limit, func(q *dbgen.Queries, ids []int64, limit int32) ([]int64, error) {
-		return q.RetryDueTasksOnShard(ctx, ids, limit)
+	return s.onShards(ctx, "retry", ids, int(arg.MaxRows), func(q *dbgen.Queries, ids []int64) ([]int64, error) {
+		return q.RetryDueTasksOnShard(ctx, ids)
 	})
 }
 

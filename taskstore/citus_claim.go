@@ -23,7 +23,7 @@ func (s *Store) claimOnShards(ctx context.Context, from Filter, n int) ([]Task, 
 		for _, anchor := range ids {
 			ts, err := s.claimFromAnchor(ctx, from, anchor, n-len(all))
 			if err != nil {
-				return s.claimedBefore(ctx, err, all)
+				return doneBefore(ctx, s, err, once(all))
 			}
 			if all = append(all, ts...); len(all) == n {
 				return once(all), nil
@@ -34,7 +34,7 @@ func (s *Store) claimOnShards(ctx context.Context, from Filter, n int) ([]Task, 
 		}
 		fresh, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) { return listAnchors(ctx, q, from) })
 		if err != nil {
-			return s.claimedBefore(ctx, err, all)
+			return doneBefore(ctx, s, err, once(all))
 		}
 		s.anchors.fill(from, fresh)
 		if ids, looked = s.anchors.list(from), true; len(ids) == 0 {

@@ -72,10 +72,10 @@ func (s *Store) startClaims(ctx context.Context, from ...Filter) ([]span, error)
 func (s *Store) endClaim(ctx context.Context, from Filter, at span, n int, ts []Task) ([]Task, error) {
 	if len(ts) < n && at.lagged < at.at {
 		below, err := s.claimFrom(ctx, from, at.lagged, n-len(ts))
-		ts = append(ts, below...)
 		if err != nil {
-			return s.claimedBefore(ctx, err, ts)
+			return doneBefore(ctx, s, err, once(ts))
 		}
+		ts = append(ts, below...)
 	}
 	ts = once(ts)
 	switch {
@@ -86,16 +86,6 @@ func (s *Store) endClaim(ctx context.Context, from Filter, at span, n int, ts []
 		s.marks.move(from, at, after(ts[len(ts)-1].ID))
 	}
 	return ts, nil
-}
-
-// claimedBefore returns what a call has claimed before err. Those tasks are the caller's all the same: an error would
-// say that nothing was written. In a caller's transaction it is rolled back.
-func (s *Store) claimedBefore(ctx context.Context, err error, ts []Task) ([]Task, error) {
-	if len(ts) == 0 || s.inTransaction() {
-		return nil, err
-	}
-	s.log.WarnContext(ctx, "taskstore: claimed fewer tasks than asked for", "tasks", len(ts), "error", err)
-	return once(ts), nil
 }
 
 // once sorts tasks by id. One that was put back between two statements and taken again counts once, with its new lease.
@@ -115,10 +105,10 @@ func (s *Store) claimFrom(ctx context.Context, from Filter, first int64, n int) 
 	ts, err := s.claimBy(ctx, n, func(q *dbgen.Queries) ([]Task, error) {
 		return s.claimQuery(ctx, q, from, first, avoid, int32(n))
 	})
-	if !isPoison(err) || s.inTransaction() {
-		return ts, err
+	if s.goesAround(err) {
+		return s.claimAround(ctx, from, first, n)
 	}
-	return s.claimAround(ctx, from, first, n)
+	return ts, err
 }
 
 // claimQuery is the one place where a Filter becomes a claim.

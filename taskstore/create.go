@@ -156,11 +156,16 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	return ids, nil
 }
 
-// insert creates ts by one statement.
+// insert creates ts, all or none.
 func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if s.citus {
 		return s.insertOnShards(ctx, ts)
 	}
+	return s.insertAtOnce(ctx, ts)
+}
+
+// insertAtOnce creates ts by one statement.
+func (s *Store) insertAtOnce(ctx context.Context, ts []NewTask) ([]int64, error) {
 	c := columnsOf(ts)
 	return write(ctx, s, func(db DB) ([]int64, error) {
 		if c.keys == nil {

@@ -186,8 +186,8 @@ func isRowsFault(err error) bool {
 		return false
 	}
 	switch {
-	case server.Code == "42501": // insufficient_privilege, by a policy for rows
-		return true
+	case server.Code == "42501": // insufficient_privilege: by a policy for rows, or else the role lacks a right
+		return server.Routine != "aclcheck_error"
 	case strings.HasPrefix(server.Code, "57P"): // the server is going away
 		return false
 	}

@@ -22,6 +22,9 @@ type Ended struct {
 // and [Store.ClaimBy] do, in one round trip and one commit. n may be 0: nothing is claimed. Leases that were lost are
 // named by one [ConflictError]; the others are ended and the claimed tasks are returned beside it. After any other
 // error nothing was done, or, with ErrUncertain, nobody knows. A task belongs into one part of e only.
+//
+// Outside a caller's transaction it waits for a row that somebody else has locked for a quarter of a second at most,
+// so that the other tasks need not wait: then the error's SQLSTATE is 55P03, and a Heartbeat renews those that are free.
 func (s *Store) Exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task, error) {
 	ts, err := s.exchange(ctx, e, f, n)
 	return ts, fail(err, "exchange %d tasks", len(e.Completed)+len(e.Released)+len(e.Failed))
@@ -128,6 +131,9 @@ func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 	}
 	_, err := write(ctx, s, func(db DB) (struct{}, error) {
 		p := &pipeline{DB: db}
+		if !s.inTransaction() {
+			p.batch.Queue("SELECT set_config('lock_timeout', '250ms', true)") // until the implicit transaction ends
+		}
 		for _, step := range steps {
 			if err := step(p); !errors.Is(err, errQueued) {
 				return struct{}{}, err
@@ -135,6 +141,9 @@ func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 		}
 		p.results = db.SendBatch(ctx, &p.batch)
 		var err error
+		if !s.inTransaction() {
+			_, err = p.results.Exec()
+		}
 		for _, step := range steps {
 			err = cmp.Or(err, step(p)) // later ones say only that the pipeline was given up
 		}

@@ -126,20 +126,17 @@ func (s *Store) Failures(ctx context.Context, ids ...int64) (map[int64]LastFailu
 
 // RetryDue returns to pending up to limit failed tasks, limit at most 10,000, that f selects and whose time to try
 // again has come, longest due first, and returns their ids. f is as for [Store.RequeueStale]. Any program may call it,
-// and several at once.
+// and several at once; what is locked or refuses is passed by, as by RequeueStale. Due is by the database's clock: where
+// that is set back, it takes so much longer. [Store.Retry] waits for no clock.
 func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, error) {
 	if err := cmp.Or(checkBatch("limit", limit), f.checkQueue()); err != nil {
 		return nil, fail(err, "retry due tasks")
 	}
-	integrationID, clientID, templateID := f.owners()
-	var ids []int64
-	var err error
-	if s.citus {
-		ids, err = s.retryOnShards(ctx, f, limit)
-	} else {
-		ids, err = write(ctx, s, func(db DB) ([]int64, error) {
-			return dbgen.New(db).RetryDueTasks(ctx, integrationID, clientID, templateID, int32(limit))
-		})
+	arg := dbgen.RetryDueTasksParams{MaxRows: int32(limit)}
+	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()
+	ids, err := s.retryDueBy(ctx, arg)
+	if s.goesAround(err) {
+		ids, err = s.retryDueAround(ctx, arg)
 	}
 	if err != nil {
 		return nil, fail(err, "retry due tasks")
@@ -147,4 +144,11 @@ func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, err
 	slices.Sort(ids)
 	s.putBack(ids...)
 	return ids, nil
+}
+
+func (s *Store) retryDueBy(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
+	if s.citus {
+		return s.retryOnShards(ctx, arg)
+	}
+	return write(ctx, s, func(db DB) ([]int64, error) { return dbgen.New(db).RetryDueTasks(ctx, arg) })
 }

@@ -35,7 +35,7 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 				return q.ListPendingIntegrations(ctx, maxRing)
 			})
 			if err != nil {
-				return s.claimedBefore(ctx, err, all)
+				return doneBefore(ctx, s, err, once(all))
 			}
 			s.ring.fill(ids)
 			looked = true
@@ -44,7 +44,7 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 		ts, err := s.claimTurns(ctx, turns)
 		all = append(all, ts...)
 		if err != nil {
-			return s.claimedBefore(ctx, err, all)
+			return doneBefore(ctx, s, err, once(all))
 		}
 	}
 	return once(all), nil
@@ -87,12 +87,14 @@ func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
 		from, at, got := queues[i], spans[i], of[t.integration]
 		if apart {
 			got, err = s.claimFrom(ctx, from, at.at, t.quota)
-			if err != nil {
-				return all, err
-			}
 		}
-		got, err = s.endClaim(ctx, from, at, t.quota, got)
+		if err == nil {
+			got, err = s.endClaim(ctx, from, at, t.quota, got)
+		}
 		if all = append(all, got...); err != nil {
+			for _, later := range turns[i+1:] { // what they have is claimed all the same
+				all = append(all, of[later.integration]...)
+			}
 			return all, err
 		}
 		if len(got) < t.quota {

@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/tasklane/tasks/dbgen"
 )
 
-// poison remembers the tasks that could not be claimed.
+// poison remembers the tasks that somebody else's constraint or trigger does not let be changed.
 type poison struct {
 	mu    sync.Mutex
 	until map[int64]time.Time
@@ -44,10 +45,7 @@ func (s *Store) claimAround(ctx context.Context, from Filter, first int64, n int
 		return nil, err
 	}
 	ts, err := s.claimListed(ctx, ids)
-	if err != nil {
-		return s.claimedBefore(ctx, err, ts)
-	}
-	return ts, nil
+	return doneBefore(ctx, s, err, ts)
 }
 
 // claimListed claims those of ids that are pending, and that can be claimed.
@@ -65,35 +63,139 @@ func (s *Store) claimListed(ctx context.Context, ids []int64) ([]Task, error) {
 	return all, err
 }
 
-// claimIDs claims those of ids that can be claimed. It halves what fails until it has found the tasks that do.
+// claimIDs claims those of ids that can be claimed.
 func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
+	return inParts(ctx, s, "claim", ids, func(ids []int64) ([]Task, error) {
+		return s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) {
+			if s.citus {
+				return q.ClaimPendingIDsOnShard(ctx, step(), ids)
+			}
+			return q.ClaimPendingIDs(ctx, step(), ids)
+		})
+	})
+}
+
+// requeueAround requeues what a statement that failed for one of its rows would have requeued, without that row.
+func (s *Store) requeueAround(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
+	avoid := s.poison.ids()
+	ts, err := read(ctx, s, func(q *dbgen.Queries) ([]Task, error) {
+		return q.ListStaleTasks(ctx, dbgen.ListStaleTasksParams{
+			SilentForMs: arg.SilentForMs, IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
+			Avoid: avoid, MaxRows: arg.MaxRows,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[int64]int64, len(ts)+len(arg.Ids))
+	for _, t := range ts {
+		versions[t.ID] = int64(t.UpdatedAt)
+	}
+	for i, id := range arg.Ids {
+		if !slices.Contains(avoid, id) {
+			versions[id] = arg.Versions[i]
+		}
+	}
+	ids := slices.Sorted(maps.Keys(versions))
+	ids = ids[:min(len(ids), int(arg.MaxRows))]
+	done, err := inParts(ctx, s, "requeue", ids, func(ids []int64) ([]int64, error) {
+		only := arg
+		only.SilentForMs = math.MaxInt64 / 2 // nothing but these, at these versions
+		only.Ids, only.Versions = ids, make([]int64, len(ids))
+		for i, id := range ids {
+			only.Versions[i] = versions[id]
+		}
+		return s.requeueBy(ctx, only)
+	})
+	return doneBefore(ctx, s, err, done)
+}
+
+// retryDueAround is requeueAround for what is due.
+func (s *Store) retryDueAround(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
+	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
+		return q.ListDue(ctx, dbgen.ListDueParams{
+			IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
+			Avoid: s.poison.ids(), MaxRows: arg.MaxRows,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	done, err := inParts(ctx, s, "retry", ids, func(ids []int64) ([]int64, error) {
+		only := arg
+		only.Among = ids
+		return s.retryDueBy(ctx, only)
+	})
+	return doneBefore(ctx, s, err, done)
+}
+
+// doneBefore returns what a call has done before err, without it: an error would say that nothing was written. In a
+// caller's transaction it is rolled back.
+func doneBefore[T any](ctx context.Context, s *Store, err error, done []T) ([]T, error) {
+	if err == nil {
+		return done, nil
+	}
+	if len(done) == 0 || s.inTransaction() {
+		return nil, err
+	}
+	s.log.WarnContext(ctx, "taskstore: did fewer tasks than asked for", "tasks", len(done), "error", err)
+	return done, nil
+}
+
+// deleteAround is requeueAround for a slice of DeleteFinished. What refuses is tried again in each pass.
+func (s *Store) deleteAround(
+	ctx context.Context, first, last, before int64, limit int,
+) (sum dbgen.DeleteFinishedRow, err error) {
+	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
+		return q.ListFinished(ctx, first, last, before, int32(limit))
+	})
+	if err != nil {
+		return sum, err
+	}
+	deleted, err := inParts(ctx, s, "delete", ids, func(ids []int64) ([]int64, error) {
+		row, err := s.deleteBy(ctx, ids[0], ids[len(ids)-1], before, len(ids))
+		return []int64{row.Deleted}, err
+	})
+	for _, n := range deleted {
+		sum.Deleted += n
+	}
+	if err == nil { // what side tables have of the rest of the slice
+		_, err = s.deleteBy(ctx, first, last, before, 0)
+	}
+	sum.Picked, sum.LastPicked = int64(len(ids)), slices.Max(append(ids, first))
+	return sum, err
+}
+
+// inParts does f to all of ids at once and, where one of the tasks may be why that failed, to ever smaller parts of them,
+// until it has found the tasks that are. Those are logged and passed over for a while.
+func inParts[T any](
+	ctx context.Context, s *Store, op string, ids []int64, f func(ids []int64) ([]T, error),
+) ([]T, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	ts, err := s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) {
-		if s.citus {
-			return q.ClaimPendingIDsOnShard(ctx, step(), ids)
-		}
-		return q.ClaimPendingIDs(ctx, step(), ids)
-	})
+	done, err := f(ids)
 	if !isPoison(err) || s.inTransaction() {
-		return ts, err
+		return done, err
 	}
 	if len(ids) == 1 {
 		s.poison.add(ids[0])
-		s.log.WarnContext(ctx, "taskstore: a task cannot be claimed, passing it over for a while",
-			"task", ids[0], "for", poisonAge, "error", err)
+		s.log.WarnContext(ctx, "taskstore: a task refuses to be changed, passing it over for a while",
+			"op", op, "task", ids[0], "for", poisonAge, "error", err)
 		return nil, nil
 	}
-	ts, err = s.claimIDs(ctx, ids[:len(ids)/2])
+	done, err = inParts(ctx, s, op, ids[:len(ids)/2], f)
 	if err != nil {
-		return ts, err
+		return done, err
 	}
-	more, err := s.claimIDs(ctx, ids[len(ids)/2:])
-	return append(ts, more...), err
+	more, err := inParts(ctx, s, op, ids[len(ids)/2:], f)
+	return append(done, more...), err
 }
 
-// isPoison reports whether one of the tasks may be why a claim failed. That it took too long, as behind a table that
+// goesAround reports whether a statement that failed by err is to be tried without the task that may be why.
+func (s *Store) goesAround(err error) bool { return isPoison(err) && !s.inTransaction() }
+
+// isPoison reports whether one of the tasks may be why a write failed. That it took too long, as behind a table that
 // somebody has locked, is not the fault of a task: looking for it would take as long again and again.
 func isPoison(err error) bool {
 	code := sqlState(err)

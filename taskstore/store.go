@@ -40,7 +40,7 @@ type Store struct {
 	creates  *group        // nil: no Create shares a statement
 	marks    *marks        // where pending tasks begin
 	ring     *ring         // integrations in turn
-	poison   *poison       // tasks that cannot be claimed
+	poison   *poison       // tasks that refuse to be changed
 	arrivals *arrivals     // tasks that become pending
 	ahead    *ahead        // tasks that never seem silent
 	swept    *atomic.Int64 // the id at which DeleteFinished goes on
@@ -73,7 +73,7 @@ func WithGroupCommit(on bool) Option {
 
 // WithLogger has the Store tell l what it dealt with by itself and nobody would learn of otherwise: a deadlock
 // or serialization failure that it tries again after (warning, with the SQLSTATE and the number of the
-// attempt), a claim that returns fewer tasks because of an error, and a task that cannot be claimed (warnings).
+// attempt), a call that returns fewer tasks because of an error, and a task that refuses to be changed (warnings).
 // Nothing is logged without it, and never an argument.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *Store) { s.log = cmp.Or(l, s.log) }

@@ -15,7 +15,7 @@ const sliceRows = 1000
 // DeleteFinished deletes up to limit completed and failed tasks whose last change is before a time, with their keys,
 // oldest (lowest id) first, and says how many. It works through the table in transactions of at most
 // 1,000 rows, so it can run beside everything else; after an error the number says what was deleted. A row that
-// another session has locked is passed by.
+// another session has locked is passed by, and so is one that somebody else's trigger keeps by an error; that is logged.
 //
 // Call it until it returns less than limit: it has looked at every row then. The Store remembers where a
 // call stopped, and the next one goes on there. A whole pass reads the whole table.
@@ -30,9 +30,11 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 			if s.citus {
 				return s.deleteFinishedOnShards(ctx, first, last, cutoff, limit)
 			}
-			return write(ctx, s, func(db DB) (dbgen.DeleteFinishedRow, error) {
-				return dbgen.New(db).DeleteFinished(ctx, first, last, cutoff, int32(limit))
-			})
+			gone, err := s.deleteBy(ctx, first, last, cutoff, limit)
+			if s.goesAround(err) {
+				return s.deleteAround(ctx, first, last, cutoff, limit)
+			}
+			return gone, err
 		},
 	}
 	n, next, err := p.run(s.swept.Load(), limit)
@@ -40,6 +42,12 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 		s.swept.Store(next)
 	}
 	return n, fail(err, "delete finished tasks, %d deleted so far", n)
+}
+
+func (s *Store) deleteBy(ctx context.Context, first, last, before int64, limit int) (dbgen.DeleteFinishedRow, error) {
+	return write(ctx, s, func(db DB) (dbgen.DeleteFinishedRow, error) {
+		return dbgen.New(db).DeleteFinished(ctx, first, last, before, int32(limit))
+	})
 }
 
 // cutoffOf returns the first version that is not before a time.
@@ -126,10 +134,9 @@ func (p pass) sweep(first, last, limit int64) (n, next int64, err error) {
 		if slice.Finished > 0 || slice.Orphans {
 			want := min(limit-n, sliceRows)
 			gone, err := p.remove(first, upTo, int(want))
-			if err != nil {
+			if n += gone.Deleted; err != nil {
 				return n, first, err
 			}
-			n += gone.Deleted
 			if gone.Picked == want { // more may be left behind the last of them
 				upTo = gone.LastPicked
 			}

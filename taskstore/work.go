@@ -122,7 +122,8 @@ func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
 // whose version is at least silentFor old by the database's clock, oldest first, and returns their ids. f is
 // ByTemplate, ByIntegration, ByBatch or zero: all. silentFor is at least a millisecond, and rounded up to whole
 // ones; choose several times the interval of the workers' heartbeats. Any program may call it, and several at once. A
-// row that another session has locked is passed by.
+// row that another session has locked is passed by. One that somebody else's constraint or trigger refuses is, too, as by
+// [Store.Claim].
 //
 // A task whose version lies ahead of the clock never seems silent. The Store remembers such versions, and requeues
 // a task whose version is still the same silentFor later: call it from a program that goes on running.
@@ -152,7 +153,7 @@ func (s *Store) Stale(ctx context.Context, f Filter, silentFor time.Duration, li
 	if err := checkStale(f, silentFor, limit); err != nil {
 		return nil, fail(err, "list stale tasks")
 	}
-	arg := dbgen.ListStaleTasksParams{SilentForMs: wholeMillis(silentFor), MaxRows: int32(limit)}
+	arg := dbgen.ListStaleTasksParams{SilentForMs: wholeMillis(silentFor), Avoid: []int64{}, MaxRows: int32(limit)}
 	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()
 	ts, err := read(ctx, s, func(q *dbgen.Queries) ([]Task, error) { return q.ListStaleTasks(ctx, arg) })
 	if err != nil {
@@ -177,6 +178,14 @@ func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, 
 	if s.citus {
 		return s.requeueOnShards(ctx, arg)
 	}
+	ids, err := s.requeueBy(ctx, arg)
+	if s.goesAround(err) {
+		return s.requeueAround(ctx, arg)
+	}
+	return ids, err
+}
+
+func (s *Store) requeueBy(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
 	return write(ctx, s, func(db DB) ([]int64, error) {
 		return dbgen.New(db).RequeueTasks(ctx, arg)
 	})

@@ -68,6 +68,7 @@ func (o *owner) ready() (ready []*lease) {
 			l.giveBack()
 			return false
 		}
+		l.lockedAt = 0
 		ready = append(ready, l)
 		return true
 	})

@@ -30,11 +30,11 @@ type lease struct {
 	token chan struct{} // holds one; who has it has these
 	// The task's version, or the two that it may be at since the answer to a heartbeat was lost. The older comes first.
 	versions []taskstore.Millis
-	lockedAt taskstore.Millis // the version at which somebody had locked the row
-	sent     error            // what became of its end when it was sent last
+	sent     error // what became of its end when it was sent last
 
-	end   Event // what the handler came to; without Kind: it has not returned
-	maybe Kind  // the end that may be stored without our knowing; "": none
+	end      Event            // what the handler came to; without Kind: it has not returned
+	maybe    Kind             // the end that may be stored without our knowing; "": none
+	lockedAt taskstore.Millis // the version at which somebody had locked the row; 0: it is not known to be locked
 }
 
 // take takes the token, if it is there.

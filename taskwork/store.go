@@ -85,16 +85,20 @@ func lostIn(err error) ([]int64, error) {
 
 func isConflict(err error) bool { return errors.As(err, new(*taskstore.ConflictError)) }
 
-// locked reports whether the database did not answer in time: somebody has locked a row, most likely.
-func locked(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+// locked reports whether somebody has locked a row, or the database did not answer in time, maybe for that reason.
+func locked(err error) bool {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && server.Code == "55P03" || errors.Is(err, context.DeadlineExceeded)
+}
 
-// notOfRows are SQLSTATEs that say nothing of a row: connection, state, rollback, SQL, resources, shutdown, system.
-var notOfRows = regexp.MustCompile(`^(08|25|40|42|53|57P|58|XX)`)
+// notRefusals are SQLSTATEs that say nothing of a row's content: connection, state, rollback, SQL, resources, locks,
+// shutdown, system.
+var notRefusals = regexp.MustCompile(`^(08|25|40|42|53|55P03|57P|58|XX)`)
 
 // refused reports whether the server refused an end for something in the task's row: a value, a constraint, a
-// trigger, a lock that was waited for too long. Others can be ended without it.
+// trigger. Others can be ended without it.
 func refused(err error) bool {
 	server, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && server.SeverityUnlocalized == "ERROR" &&
-		!errors.Is(err, taskstore.ErrUncertain) && !notOfRows.MatchString(server.Code)
+		!errors.Is(err, taskstore.ErrUncertain) && !notRefusals.MatchString(server.Code)
 }

@@ -18,7 +18,11 @@ func (o *owner) beat(now time.Time) time.Duration {
 	if wait := o.beatAt.Sub(now); wait > 0 {
 		return wait
 	}
-	o.beating, o.beatAt = true, now.Add(o.beatEvery())
+	wait := o.beatEvery()
+	if slices.ContainsFunc(o.ended, func(l *lease) bool { return l.lockedAt != 0 }) {
+		wait = min(wait, time.Second) // the end of a locked task is sent when it could be renewed
+	}
+	o.beating, o.beatAt = true, now.Add(wait)
 	leases := slices.Collect(maps.Values(o.leases))
 	// So short that a connection which has gone mute leaves time for others.
 	o.call(max(o.beatEvery()/2, 500*time.Millisecond), func(ctx context.Context) func() {

@@ -37,6 +37,7 @@ type Server struct {
 	URL string
 	// Source is where the server came from: "url", "local" or "docker". Only "url" outlives the process.
 	Source string
+	Local  Local
 
 	stop func() error
 
@@ -53,14 +54,21 @@ func (s *Server) Close() error { return s.stop() }
 type Option func(*options)
 
 type options struct {
-	settings [][2]string
-	durable  bool
+	settings    [][2]string
+	environment []string
+	durable     bool
+	bindir      string
 }
 
 // Setting gives the server a configuration parameter, such as Setting("shared_buffers", "512MB").
 // The last one of a name wins.
 func Setting(name, value string) Option {
 	return func(o *options) { o.settings = append(o.settings, [2]string{name, value}) }
+}
+
+// Variable gives the processes of a local server an environment variable.
+func Variable(name, value string) Option {
+	return func(o *options) { o.environment = append(o.environment, name+"="+value) }
 }
 
 // Durable makes each commit reach the disk, as in production. Without it the server does not wait

@@ -201,8 +201,14 @@ func works(b map[string]entry) {
 	b["RetryDueTasks"] = entry{
 		Purpose: "`RetryDue`.", Index: []string{"idx_task_failures_retry_at"},
 		Examples: []example{
-			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100"}), 6000, 6000},
-			{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100", "among": "NULL"}), 6000, 6000},
+			{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100", "among": "NULL"}), 6000, 6000},
+		},
+	}
+	b["ListDue"] = entry{
+		Purpose: "`RetryDue`, where one of the tasks refuses.", Index: []string{"idx_task_failures_retry_at"},
+		Examples: []example{
+			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100", "avoid": "'{}'"}), 450, 450},
 		},
 	}
 	b["NewestID"] = entry{
@@ -235,10 +241,10 @@ func works(b map[string]entry) {
 		},
 	}
 	stale := func(owners args, silentForMs string) args {
-		return with(owners, batchColumns, args{"silent_for_ms": silentForMs, "max_rows": "100"})
+		return with(owners, batchColumns, args{"silent_for_ms": silentForMs, "max_rows": "100", "avoid": "'{}'"})
 	}
 	b["ListStaleTasks"] = entry{
-		Purpose: "`Stale`.", Index: []string{"idx_status"},
+		Purpose: "`Stale`, and `RequeueStale` where one of the tasks refuses.", Index: []string{"idx_status"},
 		Examples: []example{
 			{"100 stale tasks", stale(nobody, "60000"), 220, 220},
 			{"none stale", stale(nobody, "315360000000000"), 220, 220},
@@ -270,6 +276,13 @@ func upkeeps(b map[string]entry) {
 			},
 			{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
 		},
+	}
+	b["ListFinished"] = entry{
+		Purpose: "`DeleteFinished`, where one of the tasks refuses.", Index: pkey,
+		Examples: []example{{
+			"a slice of old tasks",
+			args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 31, 31,
+		}},
 	}
 	b["CountFailureReasons"] = entry{
 		Purpose: "`FailureReasons`.", Index: []string{"task_failures_pkey"},

@@ -44,6 +44,7 @@ func everyMethod(t *testing.T, b *storetest.Bundle, pool *pgxpool.Pool) {
 	reads(t, b, s)
 	edits(t, b, s)
 	works(t, b, s)
+	queues(t, b, s)
 	b.Exec(t, `TRUNCATE tasks`)
 	commits(t, b, s, pool)
 }

@@ -7,12 +7,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/catalog"
 	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
 )
 
 // roles are those of schema/roles.sql on a test's database. They have names of the test's own, because roles
@@ -210,5 +212,21 @@ func TestReadRoleVerifiesAndChangesNothing(t *testing.T) {
 	if !storetest.One[bool](t, r.poolAs(t, "tasks_read"),
 		`SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`) {
 		t.Error("it does not see what other users run")
+	}
+}
+
+// That a role lacks a right is no task's fault: it is told so, and no task is passed over.
+func TestReadRoleIsToldWhatItMayNot(t *testing.T) {
+	t.Parallel()
+	r := setupRoles(t)
+	r.In(t, taskstore.Pending)
+	r.In(t, taskstore.Completed)
+	s := taskstore.New(r.poolAs(t, "tasks_read"))
+	_, claimed := s.Claim(t.Context(), 1)
+	_, deleted := s.DeleteFinished(t.Context(), time.UnixMilli(int64(r.Now(t))+1000), 1)
+	for what, err := range map[string]error{"Claim": claimed, "DeleteFinished": deleted} {
+		if storetest.SQLState(err) != "42501" {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -177,6 +177,7 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 // In a session that may only read, writes fail and say why, and reads work.
 func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "the session is read-only on the coordinator, and not on the nodes")
 	b := storetest.Setup(t)
 	task := b.Create(t, 1)
 	b.History(t, 1, taskstore.Completed, storetest.LongAgo) // without it DeleteFinished has nothing to write

@@ -160,3 +160,31 @@ func TestFairClaimThatBreaksHalfWay(t *testing.T) {
 		t.Errorf("%d tasks are in processing; returned were %d and %d", held, len(first), len(more))
 	}
 }
+
+// So with a fair claim that looks again for tasks of one integration when it has some of another.
+func TestFairClaimThatBreaksBetweenIntegrations(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	p := newProxy(t, b.URL)
+	sc := newScene(t, b, p, "pool", methodNamed(t, "ClaimFair"))
+	sc.open(t)
+	b.Exec(t, `
+		DELETE FROM tasks;
+		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
+		SELECT i, 1, 1, 1, 1, '' FROM generate_series(1, 2) AS i, generate_series(1, 100)`)
+	claim := func() []taskstore.Task {
+		ts, err := sc.store.ClaimFair(t.Context(), 2)
+		if (err == nil) != (len(ts) > 0) {
+			t.Errorf("claimed %d tasks, %v", len(ts), err)
+		}
+		return ts
+	}
+	claimed := len(claim())
+	b.Exec(t, `DELETE FROM tasks WHERE integration_id = 1 AND status = 0`)
+	f := p.next(fault{statement: "ClaimTasksByIntegration"})
+	claimed += len(claim())
+	p.heal()
+	if held := storetest.One[int](t, b.Admin, `SELECT count(*) FROM tasks WHERE status = 1`); held != claimed {
+		t.Errorf("%d tasks are in processing, and %d were returned; the fault came: %v", held, claimed, f.done())
+	}
+}

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,4 +174,29 @@ func TestATaskThatIsKeptKeepsItsKey(t *testing.T) {
 		t.Errorf("deleted %d, %v", n, err)
 	}
 	wantOwner(t, b, "k", task.ID)
+}
+
+// Where ids are given out again, the statement of docs/store.md keeps new tasks from having old ones' keys and
+// failures.
+func TestTruncateAndRestartIdentity(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	old, err := b.Store.Create(t.Context(), keyed(0, "k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: storetest.Claim(t, b.Store, 1)[0]}); err != nil {
+		t.Fatal(err)
+	}
+	_, said, _ := strings.Cut(storetest.File(t, "docs/store.md"), "name all three, `")
+	said, _, _ = strings.Cut(said, "`")
+	b.Exec(t, said)
+	if task := b.Create(t, 1); task.ID != old.ID {
+		t.Fatalf("after %s there is task %d, want the id %d again", said, task.ID, old.ID)
+	}
+	_, err = b.Store.GetByKey(t.Context(), "k")
+	storetest.WantError(t, err, taskstore.ErrNotFound)
+	if why, err := b.Store.Failures(t.Context(), old.ID); err != nil || len(why) > 0 {
+		t.Errorf("failures %v, %v", why, err)
+	}
 }

@@ -44,6 +44,10 @@ type audited struct {
 	newVersion           taskstore.Millis
 }
 
+func (c audited) isClaim() bool {
+	return c.oldStatus == taskstore.Pending && c.newStatus == taskstore.Processing
+}
+
 func readAudit(t *testing.T, b *storetest.Bundle) []audited {
 	t.Helper()
 	rows, err := b.Pool.Query(t.Context(), `

@@ -93,7 +93,7 @@ func claimByID(ctx context.Context, pool *pgxpool.Pool, c *call, id int64) error
 		return err
 	}
 	version, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
-	c.steps[id] = step{kind: stepClaim, got: taskstore.Millis(version), outcome: tookPlace}
+	c.add(id, step{kind: stepClaim, got: taskstore.Millis(version), outcome: tookPlace})
 	return err
 }
 

@@ -31,7 +31,7 @@ func (c *call) one(task int64, s step, err error) error {
 	if err != nil {
 		s.outcome = isUnknown
 	}
-	c.steps[task] = s
+	c.add(task, s)
 	return err
 }
 
@@ -58,12 +58,12 @@ func (a *actor) requeue(s *taskstore.Store) {
 	limit := 1 + a.rng.IntN(30)
 	_, _ = a.do(stepRequeue, func(ctx context.Context, c *call) error {
 		c.silentFor = time.Duration(1+a.rng.IntN(40)) * time.Millisecond
-		ids, err := s.RequeueStale(ctx, taskstore.Filter{}, c.silentFor, limit)
+		ids, err := s.RequeueStale(ctx, a.anyQueue(), c.silentFor, limit)
 		if len(ids) > limit {
 			a.t.Errorf("requeued %d tasks instead of %d", len(ids), limit)
 		}
 		for _, id := range ids {
-			c.steps[id] = step{kind: stepRequeue, outcome: tookPlace}
+			c.add(id, step{kind: stepRequeue, outcome: tookPlace})
 		}
 		return err
 	})
@@ -79,10 +79,25 @@ func (a *actor) retry(s *taskstore.Store) {
 	_, _ = a.do(stepRetry, func(ctx context.Context, c *call) error {
 		n, err := s.Retry(ctx, id)
 		if err == nil && n == 0 {
-			c.steps[id] = step{kind: stepRetry, outcome: wasRefused}
+			c.add(id, step{kind: stepRetry, outcome: wasRefused})
 			return nil
 		}
 		return c.one(id, step{kind: stepRetry}, err)
+	})
+}
+
+// retryDue puts back what is due to be tried again.
+func (a *actor) retryDue(s *taskstore.Store) {
+	limit := 1 + a.rng.IntN(30)
+	_, _ = a.do(callRetryDue, func(ctx context.Context, c *call) error {
+		ids, err := s.RetryDue(ctx, a.anyQueue(), limit)
+		if len(ids) > limit {
+			a.t.Errorf("retried %d tasks instead of %d", len(ids), limit)
+		}
+		for _, id := range ids {
+			c.add(id, step{kind: stepRetry, outcome: tookPlace})
+		}
+		return err
 	})
 }
 
@@ -91,7 +106,7 @@ func (a *actor) read(s *taskstore.Store, id int64) (task taskstore.Task, ok bool
 	_, err := a.do(stepRead, func(ctx context.Context, c *call) (err error) {
 		task, err = s.Get(ctx, id)
 		if err == nil {
-			c.steps[id] = step{kind: stepRead, to: task.Status, got: task.UpdatedAt, outcome: tookPlace}
+			c.add(id, step{kind: stepRead, to: task.Status, got: task.UpdatedAt, outcome: tookPlace})
 		}
 		return err
 	})
@@ -109,7 +124,7 @@ func (a *actor) edit(s *taskstore.Store) {
 		change := step{kind: stepUpdate, version: task.UpdatedAt, got: updated.UpdatedAt}
 		if errors.Is(err, taskstore.ErrConflict) {
 			change.outcome = wasRefused
-			c.steps[task.ID] = change
+			c.add(task.ID, change)
 			return err
 		}
 		return c.one(task.ID, change, err)

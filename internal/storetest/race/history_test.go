@@ -26,15 +26,16 @@ type race struct {
 	began time.Time
 	stop  chan struct{}
 
-	calls  atomic.Int64
-	actors []*actor
+	calls   atomic.Int64
+	actors  []*actor
+	runners []*runner // those of the actors that work by taskwork
 
 	mu     sync.Mutex
 	tasks  []int64 // that were created
 	counts map[counted]int
 }
 
-// counted is a kind of step with its outcome.
+// counted is a kind of call with the outcome of a step.
 type counted struct {
 	kind    stepKind
 	outcome outcome
@@ -70,12 +71,26 @@ type callNumber struct{}
 // call is one call by an actor.
 type call struct {
 	kind             stepKind
+	number           int64
 	called, returned int64 // nanoseconds
 	broken           bool  // by its connection's end: it may have taken place
-	fewer            bool  // a claim that returned fewer tasks than it asked for
+	partial          bool  // a claim that may have claimed tasks by a statement without answer
 	silentFor        time.Duration
-	steps            map[int64]step // by task
+	retryIn          map[int64]time.Duration // of tasks that it was to fail with a reason
+	steps            map[int64][]step        // by task
 }
+
+// Kinds of calls whose steps are of other kinds.
+const (
+	callExchange = "exchange"  // ends, and then claims
+	callRetryDue = "retry due" // retries
+	callRun      = "run"       // all that a taskwork.Run does
+)
+
+func (c *call) add(task int64, s step) { c.steps[task] = append(c.steps[task], s) }
+
+// reason is why the call fails tasks.
+func (c *call) reason() string { return "call " + strconv.FormatInt(c.number, 10) }
 
 // actor makes calls, one after the other.
 type actor struct {
@@ -95,12 +110,14 @@ func (r *race) actor(seed uint64) *actor {
 // do makes a call and notes it, for f to add its steps. Its error is nil, a conflict, or a broken connection.
 func (a *actor) do(kind stepKind, f func(ctx context.Context, c *call) error) (*call, error) {
 	number := a.calls.Add(1)
-	c := &call{kind: kind, steps: map[int64]step{}, called: time.Since(a.began).Nanoseconds()}
+	c := &call{kind: kind, number: number, steps: map[int64][]step{}, called: a.now()}
 	err := f(context.WithValue(a.t.Context(), callNumber{}, number), c)
-	c.returned = time.Since(a.began).Nanoseconds()
+	c.returned = a.now()
 	var pg *pgconn.PgError
 	switch {
 	case err == nil, errors.Is(err, taskstore.ErrConflict):
+	case (kind == stepReset || kind == stepTouch || kind == stepSave) && storetest.SQLState(err) == "40P01":
+		// Beside upkeep that waits for locks, as on Citus, a foreign program may be the victim of a deadlock.
 	case errors.As(err, &pg) && pg.Code != "57P01", // admin_shutdown
 		errors.Is(err, taskstore.ErrInvalid), errors.Is(err, taskstore.ErrNotFound):
 		a.t.Errorf("%s: %v", kind, err)
@@ -110,11 +127,16 @@ func (a *actor) do(kind stepKind, f func(ctx context.Context, c *call) error) (*
 	a.log[number] = c
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, s := range c.steps {
-		a.counts[counted{s.kind, s.outcome}]++
+	for _, steps := range c.steps {
+		for _, s := range steps {
+			a.counts[counted{c.kind, s.outcome}]++
+		}
 	}
 	return c, err
 }
+
+// now is the time in the histories.
+func (r *race) now() int64 { return time.Since(r.began).Nanoseconds() }
 
 // batch notes the outcome of a call that presented these tasks: s for each of them, done unless err says
 // otherwise. It returns those that err names.
@@ -130,17 +152,18 @@ func (c *call) batch(presented []taskstore.Task, s step, err error) (lost []task
 		case err != nil && !isConflict:
 			s.outcome = isUnknown
 		}
-		c.steps[task.ID] = s
+		c.add(task.ID, s)
 	}
 	return lost
 }
 
-// sawAll reports whether each kind of step took place, and somebody was late.
+// sawAll reports whether each kind of call had steps that took place, and somebody was late.
 func (r *race) sawAll() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, kind := range []stepKind{
 		stepClaim, stepHeartbeat, stepEnd, stepRequeue, stepRetry, stepRead, stepUpdate, stepReset, stepTouch, stepSave,
+		callExchange, callRetryDue, "run: completed", "run: failed", "run: lost",
 	} {
 		if r.counts[counted{kind, tookPlace}] == 0 {
 			return false

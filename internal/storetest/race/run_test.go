@@ -18,9 +18,9 @@ const (
 	raceSeed = "TASKSTORE_RACE_SEED" // as a run printed it; the clock's if unset
 )
 
-// Sixteen workers, requeuers, an editor, a foreign program, an operator, and an actor that kills their connections. A
-// model of a task, which has one status and at most one holder at a time, must explain what each of them was told, and
-// the changes of the table too.
+// Sixteen workers, two programs on package taskwork, requeuers, retriers, an editor, a foreign program, an operator, and
+// an actor that kills their connections. A model of a task, which has one status and at most one holder at a time, must
+// explain what each of them was told, and the changes of the table too.
 func TestRace(t *testing.T) {
 	t.Parallel()
 	length, seed, enough := 5*time.Second, uint64(time.Now().UnixNano()), anything
@@ -71,6 +71,12 @@ func (r *race) run(seed uint64, end endLeases, length time.Duration,
 			running.Go(w.run)
 		}
 	}
+	for _, options := range [][]taskstore.Option{programs[0], programs[len(programs)-1]} {
+		w := &runner{actor: r.actor(seed), held: map[int64]*runLease{}, leases: map[version]*runLease{}}
+		r.runners = append(r.runners, w)
+		pool := r.pool("store", 8)
+		running.Go(func() { w.run(taskstore.New(pool, options...), pool) })
+	}
 	start := func(pause time.Duration, act func(a *actor)) {
 		a := r.actor(seed)
 		running.Go(func() { a.each(pause, func() { act(a) }) })
@@ -80,6 +86,7 @@ func (r *race) run(seed uint64, end endLeases, length time.Duration,
 	start(5*time.Millisecond, func(a *actor) { a.requeue(store) })
 	start(7*time.Millisecond, func(a *actor) { a.requeue(store) })
 	start(5*time.Millisecond, func(a *actor) { a.retry(store) })
+	start(5*time.Millisecond, func(a *actor) { a.retryDue(store) })
 	start(5*time.Millisecond, func(a *actor) { a.edit(store) })
 	start(5*time.Millisecond, func(a *actor) { a.reset(operator) })
 	g := gorm{actor: r.actor(seed), store: store, pool: foreign}
