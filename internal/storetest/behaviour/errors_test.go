@@ -200,6 +200,7 @@ func TestReadOnlySession(t *testing.T) {
 // connection.
 func TestTerminatedConnection(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "a statement that waits on a node goes on when its session on the coordinator is ended")
 	b := storetest.Setup(t)
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := storetest.NewStore(pool)

@@ -16,6 +16,7 @@ import (
 // read both as Get does, whichever way the values travel, and say so where there is no number at all.
 func TestListsOfAnUnmigratedTable(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "it takes one ALTER TABLE a step")
 	for name, mode := range map[string]pgx.QueryExecMode{
 		"binary": pgx.QueryExecModeCacheStatement, "text": pgx.QueryExecModeSimpleProtocol,
 	} {

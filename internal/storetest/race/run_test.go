@@ -57,8 +57,7 @@ func TestRace(t *testing.T) {
 func anything(*race) bool { return true }
 
 // run starts all actors. They stop after that time, and not before enough reports true.
-func (r *race) run(seed uint64, end endLeases, length time.Duration,
-	enough func(*race) bool) {
+func (r *race) run(seed uint64, end endLeases, length time.Duration, enough func(*race) bool) {
 	r.t.Helper()
 	var running sync.WaitGroup
 	others := r.pool("store", 6)
@@ -71,11 +70,11 @@ func (r *race) run(seed uint64, end endLeases, length time.Duration,
 			running.Go(w.run)
 		}
 	}
-	for _, options := range [][]taskstore.Option{programs[0], programs[len(programs)-1]} {
+	for range 2 {
 		w := &runner{actor: r.actor(seed), held: map[int64]*runLease{}, leases: map[version]*runLease{}}
 		r.runners = append(r.runners, w)
 		pool := r.pool("store", 8)
-		running.Go(func() { w.run(taskstore.New(pool, options...), pool) })
+		running.Go(func() { w.run(storetest.NewStore(pool), pool) })
 	}
 	start := func(pause time.Duration, act func(a *actor)) {
 		a := r.actor(seed)
