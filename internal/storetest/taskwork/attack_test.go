@@ -82,6 +82,7 @@ func TestBackendsTerminated(t *testing.T) {
 // The server loses a process and restarts itself: for a moment nobody can connect, and open transactions are gone.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "it restarts a server of its own, which has no Citus")
 	s := newScene(t, ownServer(t), 400)
 	s.worker(t, s.Pool, config())
 	for done := 100; done < s.tasks; done += 150 {
@@ -201,6 +202,7 @@ func TestOutageLongerThanTheLease(t *testing.T) {
 // Programs that we do not control save stale rows in seconds, and an operator resets tasks by hand.
 func TestForeignWriters(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "its foreign writer calls random() in an UPDATE, which Citus refuses")
 	s := newScene(t, storetest.Setup(t), 1000)
 	s.worker(t, s.Pool, config())
 	s.worker(t, s.Pool, config())
