@@ -185,7 +185,8 @@ func TestReadOnlySession(t *testing.T) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))
 	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status",
-		"read the backlog"}
+		"read the backlog", "count the backlog by integration and template", "count the failures by reason",
+		"list stale tasks", "count finished tasks"}
 	for op, call := range methods() {
 		err := call(t.Context(), s, task)
 		if !slices.Contains(reads, op) {
