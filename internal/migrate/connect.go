@@ -50,10 +50,10 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 		if err == nil {
 			settled := *m
 			if err = m.refusePooler(ctx, conn); err == nil {
-				err = refuseWorker(ctx, conn)
+				settled.home, err = m.settle(ctx, conn)
 			}
 			if err == nil {
-				settled.home, err = m.settle(ctx, conn)
+				err = refuseWorker(ctx, conn)
 			}
 			if err != nil {
 				closeConn(conn)
