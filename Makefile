@@ -3,13 +3,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 
 # Modules of their own, so that what they require stays out of an importer's go.sum.
 MODULES := . bench gormtest examples/deploy examples/metrics examples/tracing
 
 # What a change must pass, in this order.
 GATE := lint verify test-race race faults test-gorm test-metrics test-tracing test-deploy test-role test-pgbouncer \
-	plans-check prove-checks readme audit release-check bench-databases demo test-matrix docker-test
+	plans-check prove-checks readme site audit release-check bench-databases demo test-matrix docker-test
 
 # The parts of the store's suite for which it matters how a Store is connected.
 STORE_SUITE := $(addprefix ./internal/storetest/,behaviour keys work taskwork)
@@ -34,11 +35,16 @@ gate-targets: ## Print the gate's targets as JSON, for the workflow that runs th
 	@printf '["%s"]\n' "$$(sed 's/ /","/g' <<<"$(strip $(GATE))")"
 
 .PHONY: demo
-demo: ## Migrate a database and watch a service work on it while one of its processes is killed, about fifteen seconds
+demo: ## Migrate a database and watch a service work on it while one of its processes is killed, half a minute
 	@echo "A demo of package taskwork. It builds, starts a throwaway PostgreSQL if none is named, and migrates it first."
 	@mkdir -p bin
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
+
+.PHONY: demo-record
+demo-record: ## Record make demo as docs/diagrams/demo.svg
+	@mkdir -p bin
+	go run ./internal/readme/record make demo >bin/demo.svg && mv bin/demo.svg docs/diagrams/demo.svg
 
 .PHONY: build
 build: ## Build the commands into bin/
@@ -101,6 +107,14 @@ MODE ?= cache_describe
 .PHONY: test-pgbouncer
 test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode, in pgx's MODE=cache_describe (or exec)
 	TASKSTORE_TEST_PGBOUNCER_MODE=$(MODE) go test -count=1 $(STORE_SUITE)
+
+.PHONY: test-citus
+test-citus: ## Run the store's suite on the Citus cluster whose coordinator TASKSTORE_TEST_CITUS_URL names
+	@[ -n "$${TASKSTORE_TEST_CITUS_URL:-}" ] || \
+		echo "test-citus ran nothing: TASKSTORE_TEST_CITUS_URL names no coordinator of a Citus cluster"
+	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || go test -count=1 -p 1 -parallel 4 -timeout 30m $(STORE_SUITE)
+	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || TASKSTORE_TEST_CITUS_SHARDS=8 TASKSTORE_RACE_TIME=$(RACE) \
+		go test -count=1 -parallel 1 -timeout 30m -v ./internal/storetest/citus
 
 .PHONY: demo-tracing
 demo-tracing: ## Watch the spans of a traced pool
@@ -172,17 +186,33 @@ bench/node/node_modules: bench/node/package-lock.json
 bench-scale: ## A claim's latency as the table grows to ten million rows (by hand)
 	cd bench && go run . -scale
 
+.PHONY: bench-citus
+bench-citus: ## The store on a Citus cluster beside plain PostgreSQL: PLAIN=URL CITUS=URL of migrated, empty databases
+	cd bench && go run ./citus -plain "$(PLAIN)" -citus "$(CITUS)"
+
 .PHONY: bench-migrate
 bench-migrate: ## The longest write during taskmigrate up, beside a plain CREATE INDEX
 	cd bench && go run ./migrate
+
+.PHONY: bench-backfill
+bench-backfill: ## What the back-fill of 5,000,000 rows costs: WAL, bloat, a standby's lag, writers' waits (by hand)
+	cd bench && go run ./backfill
 
 .PHONY: prove-checks
 prove-checks: ## Plant faults in a scratch copy and show that each check turns red
 	tools/prove-checks.sh
 
 .PHONY: readme
-readme: ## Run the commands of the README
+readme: ## Run the newcomer's path: the commands of the README and of the docs, to a worker on a migrated database
 	$(WITHPG) tools/readme-commands.sh
+
+docs/node_modules: docs/package-lock.json
+	cd docs && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: site
+site: docs/node_modules ## Render docs/ into site/, and look at each page and link (SCREENSHOTS=DIR leaves pictures there)
+	cd docs && node_modules/.bin/vitepress build && node .vitepress/look.mjs
 
 IMAGE ?= taskmigrate:dev
 .PHONY: image

@@ -11,44 +11,83 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const claimTasksByBatchOptimistic = `-- name: ClaimTasksByBatchOptimistic :many
+const claimPendingIDsOnShard = `-- name: ClaimPendingIDsOnShard :many
 
 UPDATE tasks
 SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
-            ELSE $1::bigint END)
-WHERE status + 0 = 0 AND id = ANY (ARRAY(
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+        + (updated_at >= (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000)::integer * $1::bigint
+WHERE id = ANY ($2::bigint[]) AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
-    WHERE old.integration_id = $2 AND old.client_id = $3 AND old.template_id = $4
-        AND old.status + 0 = 0 AND old.id + 0 >= $5::bigint AND old.id <> ALL ($6::bigint[])
-    ORDER BY old.id + 0
-    LIMIT $7::integer))
+    WHERE old.id = ANY ($2::bigint[]) AND old.status = 0
+    ORDER BY old.id
+    FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
-type ClaimTasksByBatchOptimisticParams struct {
-	Step          int64   `json:"step"`
-	IntegrationID int64   `json:"integration_id"`
-	ClientID      int64   `json:"client_id"`
-	TemplateID    int64   `json:"template_id"`
-	First         int64   `json:"first"`
-	Avoid         []int64 `json:"avoid"`
-	MaxRows       int32   `json:"max_rows"`
+// Twins of statements that Citus refuses, or runs on every shard one caller after the other. `OnShard` ones lock rows
+// and pass by those that somebody else has locked: all their @ids have to lie on one shard (ListShards tells), and they
+// name @ids for each table, so that Citus sends the whole statement there. `OnShards` ones take ids of any shards, and
+// ask only those. Citus allows no CASE around statement_timestamp().
+// As ClaimPendingIDs, for a claim in a caller's transaction, where Citus does not send tasks_claim to a node.
+func (q *Queries) ClaimPendingIDsOnShard(ctx context.Context, step int64, ids []int64) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimPendingIDsOnShard, step, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.IntegrationID,
+			&i.UserID,
+			&i.ClientID,
+			&i.AccountID,
+			&i.TemplateID,
+			&i.Argument,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
-// Twins of statements that lock rows, for Citus, which refuses row locks across shards. Each is safe without them:
-// the statement changes a row only if it still meets the outer condition when its lock is granted. Statements that
-// pick the same rows wait for each other, and the later one gets fewer than it asked for.
-func (q *Queries) ClaimTasksByBatchOptimistic(ctx context.Context, arg ClaimTasksByBatchOptimisticParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimTasksByBatchOptimistic,
+const claimTasksOnShard = `-- name: ClaimTasksOnShard :many
+SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks_claim(
+    $1::bigint, $2::integer, $3::bigint, $4::bigint[],
+    $5::bigint, $6::bigint, $7::bigint)
+`
+
+type ClaimTasksOnShardParams struct {
+	Anchor        int64       `json:"anchor"`
+	MaxRows       int32       `json:"max_rows"`
+	Step          int64       `json:"step"`
+	Avoid         []int64     `json:"avoid"`
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+}
+
+// ClaimTasks and its kin, on the shard of the id @anchor: see schema/citus.sql.
+// @sqlc-vet-disable
+func (q *Queries) ClaimTasksOnShard(ctx context.Context, arg ClaimTasksOnShardParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTasksOnShard,
+		arg.Anchor,
+		arg.MaxRows,
 		arg.Step,
+		arg.Avoid,
 		arg.IntegrationID,
 		arg.ClientID,
 		arg.TemplateID,
-		arg.First,
-		arg.Avoid,
-		arg.MaxRows,
 	)
 	if err != nil {
 		return nil, err
@@ -79,195 +118,28 @@ func (q *Queries) ClaimTasksByBatchOptimistic(ctx context.Context, arg ClaimTask
 	return items, nil
 }
 
-const claimTasksByIntegrationOptimistic = `-- name: ClaimTasksByIntegrationOptimistic :many
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
-            ELSE $1::bigint END)
-WHERE status + 0 = 0 AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.integration_id = $2
-        AND old.status - 0 = 0 AND old.id - 0 >= $3::bigint AND old.id <> ALL ($4::bigint[])
-    ORDER BY old.id - 0
-    LIMIT $5::integer))
-RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+const deleteFailuresOnShards = `-- name: DeleteFailuresOnShards :exec
+DELETE FROM task_failures WHERE task_id = ANY ($1::bigint[])
 `
 
-type ClaimTasksByIntegrationOptimisticParams struct {
-	Step          int64   `json:"step"`
-	IntegrationID int64   `json:"integration_id"`
-	First         int64   `json:"first"`
-	Avoid         []int64 `json:"avoid"`
-	MaxRows       int32   `json:"max_rows"`
+func (q *Queries) DeleteFailuresOnShards(ctx context.Context, ids []int64) error {
+	_, err := q.db.Exec(ctx, deleteFailuresOnShards, ids)
+	return err
 }
 
-func (q *Queries) ClaimTasksByIntegrationOptimistic(ctx context.Context, arg ClaimTasksByIntegrationOptimisticParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimTasksByIntegrationOptimistic,
-		arg.Step,
-		arg.IntegrationID,
-		arg.First,
-		arg.Avoid,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const claimTasksByTemplateOptimistic = `-- name: ClaimTasksByTemplateOptimistic :many
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
-            ELSE $1::bigint END)
-WHERE status + 0 = 0 AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.template_id = $2
-        AND old.status * 1 = 0 AND old.id * 1 >= $3::bigint AND old.id <> ALL ($4::bigint[])
-    ORDER BY old.id * 1
-    LIMIT $5::integer))
-RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
-`
-
-type ClaimTasksByTemplateOptimisticParams struct {
-	Step       int64   `json:"step"`
-	TemplateID int64   `json:"template_id"`
-	First      int64   `json:"first"`
-	Avoid      []int64 `json:"avoid"`
-	MaxRows    int32   `json:"max_rows"`
-}
-
-func (q *Queries) ClaimTasksByTemplateOptimistic(ctx context.Context, arg ClaimTasksByTemplateOptimisticParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimTasksByTemplateOptimistic,
-		arg.Step,
-		arg.TemplateID,
-		arg.First,
-		arg.Avoid,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const claimTasksOptimistic = `-- name: ClaimTasksOptimistic :many
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
-            ELSE $1::bigint END)
-WHERE status + 0 = 0 AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.status = 0 AND old.id >= $2 AND old.id <> ALL ($3::bigint[])
-    ORDER BY old.id
-    LIMIT $4::integer))
-RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
-`
-
-func (q *Queries) ClaimTasksOptimistic(ctx context.Context, step int64, first int64, avoid []int64, maxRows int32) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimTasksOptimistic,
-		step,
-		first,
-		avoid,
-		maxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const deleteFinishedOptimistic = `-- name: DeleteFinishedOptimistic :many
+const deleteFinishedOnShard = `-- name: DeleteFinishedOnShard :many
 DELETE FROM tasks
-WHERE id = ANY (ARRAY(
-        SELECT old.id FROM tasks AS old
-        WHERE old.id BETWEEN $1 AND $2
-            AND old.status IN (2, 3) AND old.updated_at < $3::bigint
-        ORDER BY old.id
-        LIMIT $4::integer))
-    AND status IN (2, 3) AND updated_at < $3::bigint
+WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.id = ANY ($1::bigint[]) AND old.status IN (2, 3) AND old.updated_at < $2::bigint
+    ORDER BY old.id
+    FOR UPDATE SKIP LOCKED))
 RETURNING id
 `
 
-func (q *Queries) DeleteFinishedOptimistic(ctx context.Context, first int64, last int64, before int64, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, deleteFinishedOptimistic,
-		first,
-		last,
-		before,
-		maxRows,
-	)
+// DeleteFinished for some tasks.
+func (q *Queries) DeleteFinishedOnShard(ctx context.Context, ids []int64, before int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, deleteFinishedOnShard, ids, before)
 	if err != nil {
 		return nil, err
 	}
@@ -286,28 +158,124 @@ func (q *Queries) DeleteFinishedOptimistic(ctx context.Context, first int64, las
 	return items, nil
 }
 
-const heartbeatTasksOptimistic = `-- name: HeartbeatTasksOptimistic :many
-UPDATE tasks
-SET updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
-FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS version) AS held
-WHERE tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
-RETURNING tasks.id, tasks.updated_at
+const deleteIdleFailures = `-- name: DeleteIdleFailures :exec
+DELETE FROM task_failures AS known
+WHERE known.task_id BETWEEN $1 AND $2
+    AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2)
 `
 
-type HeartbeatTasksOptimisticRow struct {
-	ID        int64  `json:"id"`
-	UpdatedAt Millis `json:"updated_at"`
+// The failures of tasks that are gone or were completed in the end.
+func (q *Queries) DeleteIdleFailures(ctx context.Context, first int64, last int64) error {
+	_, err := q.db.Exec(ctx, deleteIdleFailures, first, last)
+	return err
 }
 
-func (q *Queries) HeartbeatTasksOptimistic(ctx context.Context, ids []int64, versions []int64) ([]HeartbeatTasksOptimisticRow, error) {
-	rows, err := q.db.Query(ctx, heartbeatTasksOptimistic, ids, versions)
+const deleteKeys = `-- name: DeleteKeys :exec
+DELETE FROM task_keys WHERE key = ANY ($1::text[]) AND task_id = ANY ($2::bigint[])
+`
+
+func (q *Queries) DeleteKeys(ctx context.Context, keys []string, ids []int64) error {
+	_, err := q.db.Exec(ctx, deleteKeys, keys, ids)
+	return err
+}
+
+const deleteTaskOnShard = `-- name: DeleteTaskOnShard :one
+DELETE FROM tasks WHERE id = $1 RETURNING id
+`
+
+// DeleteTask without what it takes along.
+func (q *Queries) DeleteTaskOnShard(ctx context.Context, id int64) (int64, error) {
+	row := q.db.QueryRow(ctx, deleteTaskOnShard, id)
+	var id_2 int64
+	err := row.Scan(&id_2)
+	return id_2, err
+}
+
+const finishTasksOnShards = `-- name: FinishTasksOnShards :many
+UPDATE tasks
+SET status = $1::integer,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, tasks.updated_at + 1)
+FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS version) AS held
+WHERE tasks.id = ANY ($2::bigint[])
+    AND tasks.id = held.id AND tasks.updated_at = held.version AND tasks.status + 0 = 1
+RETURNING tasks.id
+`
+
+// FinishTasks, on the shards of @ids alone.
+func (q *Queries) FinishTasksOnShards(ctx context.Context, status int32, ids []int64, versions []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, finishTasksOnShards, status, ids, versions)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []HeartbeatTasksOptimisticRow{}
+	items := []int64{}
 	for rows.Next() {
-		var i HeartbeatTasksOptimisticRow
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getTaskIDByKey = `-- name: GetTaskIDByKey :one
+SELECT task_id FROM task_keys WHERE key = $1
+`
+
+func (q *Queries) GetTaskIDByKey(ctx context.Context, key string) (int64, error) {
+	row := q.db.QueryRow(ctx, getTaskIDByKey, key)
+	var task_id int64
+	err := row.Scan(&task_id)
+	return task_id, err
+}
+
+const hasIdleFailures = `-- name: HasIdleFailures :one
+SELECT count(*) > 0 FROM (
+    SELECT known.task_id FROM task_failures AS known
+    WHERE known.task_id BETWEEN $1 AND $2
+        AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2)
+    LIMIT 1) AS idle
+`
+
+// Whether DeleteIdleFailures would delete any.
+func (q *Queries) HasIdleFailures(ctx context.Context, first int64, last int64) (bool, error) {
+	row := q.db.QueryRow(ctx, hasIdleFailures, first, last)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const heartbeatTasksOnShard = `-- name: HeartbeatTasksOnShard :many
+UPDATE tasks
+SET updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(
+    SELECT old.id
+    FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS version) AS held
+    JOIN tasks AS old ON old.id = held.id AND old.updated_at = held.version AND old.status + 0 = 1
+    WHERE old.id = ANY ($1::bigint[])
+    FOR NO KEY UPDATE OF old SKIP LOCKED))
+RETURNING id, updated_at
+`
+
+type HeartbeatTasksOnShardRow struct {
+	ID        int64  `json:"id"`
+	UpdatedAt Millis `json:"updated_at"`
+}
+
+// HeartbeatTasks.
+func (q *Queries) HeartbeatTasksOnShard(ctx context.Context, ids []int64, versions []int64) ([]HeartbeatTasksOnShardRow, error) {
+	rows, err := q.db.Query(ctx, heartbeatTasksOnShard, ids, versions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HeartbeatTasksOnShardRow{}
+	for rows.Next() {
+		var i HeartbeatTasksOnShardRow
 		if err := rows.Scan(&i.ID, &i.UpdatedAt); err != nil {
 			return nil, err
 		}
@@ -319,27 +287,274 @@ func (q *Queries) HeartbeatTasksOptimistic(ctx context.Context, ids []int64, ver
 	return items, nil
 }
 
-const requeueTasksOptimistic = `-- name: RequeueTasksOptimistic :many
-UPDATE tasks
-SET status = 0,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY (ARRAY(
-        SELECT old.id FROM tasks AS old
-        WHERE old.status = 1
-            AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
-                 OR (old.id, old.updated_at) IN (SELECT unnest($2::bigint[]), unnest($3::bigint[])))
-            AND ($4::bigint IS NULL OR old.integration_id = $4)
-            AND ($5::bigint IS NULL OR old.client_id = $5)
-            AND ($6::bigint IS NULL OR old.template_id = $6)
-        ORDER BY old.id
-        LIMIT $7::integer))
-    AND status = 1
-    AND (updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
-         OR (id, updated_at) IN (SELECT unnest($2::bigint[]), unnest($3::bigint[])))
-RETURNING id
+const keepKey = `-- name: KeepKey :one
+INSERT INTO task_keys AS held (key, task_id)
+VALUES ($1, nextval(pg_get_serial_sequence('tasks', 'id')::regclass))
+ON CONFLICT (key) DO UPDATE SET task_id = held.task_id
+RETURNING task_id
 `
 
-type RequeueTasksOptimisticParams struct {
+// The id of the task that has a key, or is to have it: then a new one.
+func (q *Queries) KeepKey(ctx context.Context, key string) (int64, error) {
+	row := q.db.QueryRow(ctx, keepKey, key)
+	var task_id int64
+	err := row.Scan(&task_id)
+	return task_id, err
+}
+
+const keepKeys = `-- name: KeepKeys :many
+INSERT INTO task_keys AS held (key, task_id)
+SELECT wanted.key, wanted.id
+FROM (SELECT unnest($1::text[]) AS key, unnest($2::bigint[]) AS id) AS wanted
+ON CONFLICT (key) DO UPDATE SET task_id = held.task_id
+RETURNING key, task_id
+`
+
+// As KeepKey, for several keys in ascending order, each with the id that it is to have if it is new.
+func (q *Queries) KeepKeys(ctx context.Context, keys []string, ids []int64) ([]TaskKey, error) {
+	rows, err := q.db.Query(ctx, keepKeys, keys, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TaskKey{}
+	for rows.Next() {
+		var i TaskKey
+		if err := rows.Scan(&i.Key, &i.TaskID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAnchors = `-- name: ListAnchors :many
+SELECT min(oldest.id)::bigint AS anchor
+FROM (SELECT id FROM tasks WHERE status = 0 ORDER BY id LIMIT $1::integer) AS oldest
+GROUP BY get_shard_id_for_distribution_column('tasks', oldest.id)
+ORDER BY anchor
+`
+
+// One pending task of each shard that has some of the oldest ones, oldest first, for ClaimTasksOnShard. Of each shard
+// idx_tasks_pending.
+// @sqlc-vet-disable
+func (q *Queries) ListAnchors(ctx context.Context, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listAnchors, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var anchor int64
+		if err := rows.Scan(&anchor); err != nil {
+			return nil, err
+		}
+		items = append(items, anchor)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAnchorsByBatch = `-- name: ListAnchorsByBatch :many
+SELECT min(oldest.id)::bigint AS anchor
+FROM (
+    SELECT id FROM tasks
+    WHERE integration_id = $1 AND client_id = $2 AND template_id = $3 AND status + 0 = 0
+    ORDER BY id + 0 LIMIT $4::integer) AS oldest
+GROUP BY get_shard_id_for_distribution_column('tasks', oldest.id)
+ORDER BY anchor
+`
+
+// As ListAnchors, by idx_tasks_pending_batch.
+// @sqlc-vet-disable
+func (q *Queries) ListAnchorsByBatch(ctx context.Context, integrationID int64, clientID int64, templateID int64, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listAnchorsByBatch,
+		integrationID,
+		clientID,
+		templateID,
+		maxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var anchor int64
+		if err := rows.Scan(&anchor); err != nil {
+			return nil, err
+		}
+		items = append(items, anchor)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAnchorsByIntegration = `-- name: ListAnchorsByIntegration :many
+SELECT min(oldest.id)::bigint AS anchor
+FROM (
+    SELECT id FROM tasks WHERE integration_id = $1 AND status - 0 = 0
+    ORDER BY id - 0 LIMIT $2::integer) AS oldest
+GROUP BY get_shard_id_for_distribution_column('tasks', oldest.id)
+ORDER BY anchor
+`
+
+// As ListAnchors, by idx_tasks_pending_integration.
+// @sqlc-vet-disable
+func (q *Queries) ListAnchorsByIntegration(ctx context.Context, integrationID int64, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listAnchorsByIntegration, integrationID, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var anchor int64
+		if err := rows.Scan(&anchor); err != nil {
+			return nil, err
+		}
+		items = append(items, anchor)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAnchorsByTemplate = `-- name: ListAnchorsByTemplate :many
+SELECT min(oldest.id)::bigint AS anchor
+FROM (
+    SELECT id FROM tasks WHERE template_id = $1 AND status * 1 = 0
+    ORDER BY id * 1 LIMIT $2::integer) AS oldest
+GROUP BY get_shard_id_for_distribution_column('tasks', oldest.id)
+ORDER BY anchor
+`
+
+// As ListAnchors, by idx_tasks_pending_template.
+// @sqlc-vet-disable
+func (q *Queries) ListAnchorsByTemplate(ctx context.Context, templateID int64, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listAnchorsByTemplate, templateID, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var anchor int64
+		if err := rows.Scan(&anchor); err != nil {
+			return nil, err
+		}
+		items = append(items, anchor)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listKeys = `-- name: ListKeys :many
+SELECT key FROM task_keys WHERE task_id = ANY ($1::bigint[])
+`
+
+// The keys of some tasks, for DeleteKeys, which then asks only their shards. Of each shard idx_task_keys_task_id.
+func (q *Queries) ListKeys(ctx context.Context, ids []int64) ([]string, error) {
+	rows, err := q.db.Query(ctx, listKeys, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPendingIntegrationsOnShards = `-- name: ListPendingIntegrationsOnShards :many
+SELECT DISTINCT integration_id FROM tasks WHERE status - 0 = 0 ORDER BY integration_id LIMIT $1::integer
+`
+
+// ListPendingIntegrations, which Citus cannot run. Each shard reads its part of idx_tasks_pending_integration.
+func (q *Queries) ListPendingIntegrationsOnShards(ctx context.Context, maxRows int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listPendingIntegrationsOnShards, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var integration_id int64
+		if err := rows.Scan(&integration_id); err != nil {
+			return nil, err
+		}
+		items = append(items, integration_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listShards = `-- name: ListShards :many
+SELECT id::bigint, get_shard_id_for_distribution_column('tasks', id)::bigint AS shard
+FROM (SELECT unnest($1::bigint[]) AS id) AS wanted
+`
+
+type ListShardsRow struct {
+	ID    int64 `json:"id"`
+	Shard int64 `json:"shard"`
+}
+
+// The shard that each of some ids lies on, or would.
+// @sqlc-vet-disable
+func (q *Queries) ListShards(ctx context.Context, ids []int64) ([]ListShardsRow, error) {
+	rows, err := q.db.Query(ctx, listShards, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListShardsRow{}
+	for rows.Next() {
+		var i ListShardsRow
+		if err := rows.Scan(&i.ID, &i.Shard); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSilent = `-- name: ListSilent :many
+SELECT id FROM tasks
+WHERE status = 1
+    AND (updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
+         OR (id, updated_at) IN (SELECT unnest($2::bigint[]), unnest($3::bigint[])))
+    AND ($4::bigint IS NULL OR integration_id = $4)
+    AND ($5::bigint IS NULL OR client_id = $5)
+    AND ($6::bigint IS NULL OR template_id = $6)
+ORDER BY id
+LIMIT $7::integer
+`
+
+type ListSilentParams struct {
 	SilentForMs   int64       `json:"silent_for_ms"`
 	Ids           []int64     `json:"ids"`
 	Versions      []int64     `json:"versions"`
@@ -349,8 +564,9 @@ type RequeueTasksOptimisticParams struct {
 	MaxRows       int32       `json:"max_rows"`
 }
 
-func (q *Queries) RequeueTasksOptimistic(ctx context.Context, arg RequeueTasksOptimisticParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, requeueTasksOptimistic,
+// What RequeueTasks would put back.
+func (q *Queries) ListSilent(ctx context.Context, arg ListSilentParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listSilent,
 		arg.SilentForMs,
 		arg.Ids,
 		arg.Versions,
@@ -377,33 +593,93 @@ func (q *Queries) RequeueTasksOptimistic(ctx context.Context, arg RequeueTasksOp
 	return items, nil
 }
 
-const retryDueTasksOptimistic = `-- name: RetryDueTasksOptimistic :many
-WITH due AS MATERIALIZED (
-    SELECT old.id
-    FROM task_failures AS known
-    JOIN tasks AS old ON old.id = known.task_id
-    WHERE known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
-        AND ($1::bigint IS NULL OR old.integration_id = $1)
-        AND ($2::bigint IS NULL OR old.client_id = $2)
-        AND ($3::bigint IS NULL OR old.template_id = $3)
-    ORDER BY known.retry_at
-    LIMIT $4::integer
-), cleared AS (
-    UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
-)
+const listThere = `-- name: ListThere :many
+SELECT id FROM tasks WHERE id = ANY ($1::bigint[])
+`
+
+// Which of some tasks there are.
+func (q *Queries) ListThere(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listThere, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const nextSliceOnShards = `-- name: NextSliceOnShards :one
+SELECT
+    CASE WHEN count(*) < $1::integer THEN 9223372036854775807 ELSE max(id) END::bigint AS last,
+    count(*) FILTER (WHERE status IN (2, 3) AND updated_at < $2::bigint) AS finished
+FROM (SELECT id, status, updated_at FROM tasks WHERE id >= $3 ORDER BY id LIMIT $1::integer) AS page
+`
+
+type NextSliceOnShardsRow struct {
+	Last     int64 `json:"last"`
+	Finished int64 `json:"finished"`
+}
+
+// NextSlice without orphans.
+func (q *Queries) NextSliceOnShards(ctx context.Context, maxRows int32, before int64, first int64) (NextSliceOnShardsRow, error) {
+	row := q.db.QueryRow(ctx, nextSliceOnShards, maxRows, before, first)
+	var i NextSliceOnShardsRow
+	err := row.Scan(&i.Last, &i.Finished)
+	return i, err
+}
+
+const noteFailures = `-- name: NoteFailures :exec
+INSERT INTO task_failures AS known (task_id, failures, reason, failed_at, retry_at)
+SELECT held.task_id, 1, held.reason, held.failed_at, CASE WHEN held.retry_in_ms > 0 THEN held.failed_at + held.retry_in_ms END
+FROM (SELECT
+    unnest($1::bigint[]) AS task_id,
+    unnest($2::text[]) AS reason,
+    unnest($3::bigint[]) AS retry_in_ms,
+    (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS failed_at) AS held
+ON CONFLICT (task_id) DO UPDATE SET
+    failures = known.failures + 1,
+    reason = excluded.reason,
+    failed_at = excluded.failed_at,
+    retry_at = excluded.retry_at
+`
+
+// What FailTasks notes of the tasks that it ended.
+func (q *Queries) NoteFailures(ctx context.Context, ids []int64, reasons []string, retryInMs []int64) error {
+	_, err := q.db.Exec(ctx, noteFailures, ids, reasons, retryInMs)
+	return err
+}
+
+const requeueTasksOnShard = `-- name: RequeueTasksOnShard :many
 UPDATE tasks
 SET status = 0,
     updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY (ARRAY(SELECT due.id FROM due)) AND status = 3
+WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.id = ANY ($1::bigint[]) AND old.status = 1
+        AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $2::bigint
+             OR (old.id, old.updated_at) IN (SELECT unnest($3::bigint[]), unnest($4::bigint[])))
+    ORDER BY old.id
+    FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id
 `
 
-func (q *Queries) RetryDueTasksOptimistic(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, retryDueTasksOptimistic,
-		integrationID,
-		clientID,
-		templateID,
-		maxRows,
+// RequeueTasks for some tasks.
+func (q *Queries) RequeueTasksOnShard(ctx context.Context, ids []int64, silentForMs int64, aheadIds []int64, versions []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, requeueTasksOnShard,
+		ids,
+		silentForMs,
+		aheadIds,
+		versions,
 	)
 	if err != nil {
 		return nil, err
@@ -421,4 +697,111 @@ func (q *Queries) RetryDueTasksOptimistic(ctx context.Context, integrationID pgt
 		return nil, err
 	}
 	return items, nil
+}
+
+const reserveIDs = `-- name: ReserveIDs :one
+SELECT
+    array_agg(nextval(owned.seq))::bigint[] AS ids,
+    (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now_ms
+FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned,
+    generate_series(1, $1::integer)
+`
+
+type ReserveIDsRow struct {
+	Ids   []int64 `json:"ids"`
+	NowMs int64   `json:"now_ms"`
+}
+
+// Ids for rows that are to be stored by COPY, and the time for them to share.
+func (q *Queries) ReserveIDs(ctx context.Context, rows int32) (ReserveIDsRow, error) {
+	row := q.db.QueryRow(ctx, reserveIDs, rows)
+	var i ReserveIDsRow
+	err := row.Scan(&i.Ids, &i.NowMs)
+	return i, err
+}
+
+const retryDueTasksOnShard = `-- name: RetryDueTasksOnShard :many
+WITH due AS MATERIALIZED (
+    SELECT old.id, old.status
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.task_id = ANY ($1::bigint[]) AND old.id = ANY ($1::bigint[])
+        AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    ORDER BY known.retry_at
+    FOR NO KEY UPDATE SKIP LOCKED
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL
+    WHERE task_id = ANY ($1::bigint[]) AND task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
+RETURNING id
+`
+
+// RetryDueTasks for some tasks.
+func (q *Queries) RetryDueTasksOnShard(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, retryDueTasksOnShard, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storeKeyedTask = `-- name: StoreKeyedTask :one
+INSERT INTO tasks (id, integration_id, user_id, client_id, account_id, template_id, argument)
+OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO NOTHING
+RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
+`
+
+type StoreKeyedTaskParams struct {
+	ID            int64  `json:"id"`
+	IntegrationID int64  `json:"integration_id"`
+	UserID        int64  `json:"user_id"`
+	ClientID      int64  `json:"client_id"`
+	AccountID     int64  `json:"account_id"`
+	TemplateID    int64  `json:"template_id"`
+	Argument      string `json:"argument"`
+}
+
+// The task whose id KeepKey gave, unless it is there: then none.
+func (q *Queries) StoreKeyedTask(ctx context.Context, arg StoreKeyedTaskParams) (Task, error) {
+	row := q.db.QueryRow(ctx, storeKeyedTask,
+		arg.ID,
+		arg.IntegrationID,
+		arg.UserID,
+		arg.ClientID,
+		arg.AccountID,
+		arg.TemplateID,
+		arg.Argument,
+	)
+	var i Task
+	err := row.Scan(
+		&i.ID,
+		&i.IntegrationID,
+		&i.UserID,
+		&i.ClientID,
+		&i.AccountID,
+		&i.TemplateID,
+		&i.Argument,
+		&i.Status,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
 }

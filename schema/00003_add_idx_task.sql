@@ -11,6 +11,8 @@
 DO $$ -- lock: SHARE UPDATE EXCLUSIVE on tasks, once nobody else builds an index on it
 DECLARE
     candidate record;
+    -- There CREATE INDEX CONCURRENTLY IF NOT EXISTS marks a valid index of that name INVALID. So all are built anew.
+    on_citus  CONSTANT boolean := to_regclass('pg_dist_partition') IS NOT NULL;
 BEGIN
     -- Wait while others build an index on tasks. CREATE INDEX below would wait too, even where its index is there, but
     -- with a snapshot: their build waits for each older snapshot, and the server would end it as a deadlock. So this
@@ -41,14 +43,14 @@ BEGIN
             OR found.oid = to_regclass(wanted.name || '_invalid')
         LEFT JOIN pg_index ON indexrelid = found.oid
     LOOP
-        IF candidate.as_wanted IS NOT TRUE OR candidate.valid AND NOT candidate.has_its_name THEN
+        IF candidate.as_wanted IS NOT TRUE OR candidate.valid AND NOT candidate.has_its_name AND NOT on_citus THEN
             RAISE EXCEPTION '% is in the way of index %: %', candidate.found, candidate.name,
                 coalesce(pg_get_indexdef(candidate.found), 'it is no index')
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       DETAIL = format('Wanted is %s. Nothing was changed.', candidate.definition),
                       HINT = format('Rename or drop %s, then run the migration again.', candidate.found);
-        ELSIF candidate.has_its_name AND NOT candidate.valid THEN
-            EXECUTE format('ALTER INDEX %s RENAME TO %I', candidate.found, candidate.name || '_invalid');
+        ELSIF candidate.has_its_name AND (NOT candidate.valid OR on_citus) THEN
+            EXECUTE format('ALTER INDEX IF EXISTS %s RENAME TO %I', candidate.found, candidate.name || '_invalid');
         END IF;
     END LOOP;
 END $$;

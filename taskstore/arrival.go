@@ -39,6 +39,7 @@ func (a *arrivals) announce() {
 func (s *Store) putBack(ids ...int64) {
 	if len(ids) > 0 {
 		s.marks.lower(slices.Min(ids))
+		s.anchors.forget()
 		s.arrivals.announce()
 	}
 }

@@ -63,6 +63,9 @@ func (s *Store) swap(ctx context.Context, id int64, op string, set func(*dbgen.Q
 
 // Delete removes the task with that id, whatever its status and version, and its key, or returns ErrNotFound.
 func (s *Store) Delete(ctx context.Context, id int64) error {
+	if s.citus {
+		return fail(s.deleteOnShards(ctx, id), "delete task %d", id)
+	}
 	n, err := write(ctx, s, func(db DB) (int64, error) { return dbgen.New(db).DeleteTask(ctx, id) })
 	if err == nil && n == 0 {
 		err = pgx.ErrNoRows

@@ -36,6 +36,9 @@ func (s *Store) claim(ctx context.Context, from Filter, n int) ([]Task, error) {
 	if err := cmp.Or(checkBatch("n", n), from.checkQueue()); err != nil {
 		return nil, err
 	}
+	if s.citus {
+		return s.claimOnShards(ctx, from, n)
+	}
 	spans, err := s.startClaims(ctx, from)
 	if err != nil {
 		return nil, err
@@ -118,28 +121,16 @@ func (s *Store) claimQuery(
 			IntegrationID: from.batch.IntegrationID, ClientID: from.batch.ClientID, TemplateID: from.batch.TemplateID,
 			Step: step(), First: first, Avoid: avoid, MaxRows: n,
 		}
-		if s.citus {
-			return q.ClaimTasksByBatchOptimistic(ctx, dbgen.ClaimTasksByBatchOptimisticParams(arg))
-		}
 		return q.ClaimTasksByBatch(ctx, arg)
 	case integration:
 		arg := dbgen.ClaimTasksByIntegrationParams{
 			IntegrationID: from.id, Step: step(), First: first, Avoid: avoid, MaxRows: n,
 		}
-		if s.citus {
-			return q.ClaimTasksByIntegrationOptimistic(ctx, dbgen.ClaimTasksByIntegrationOptimisticParams(arg))
-		}
 		return q.ClaimTasksByIntegration(ctx, arg)
 	case template:
 		arg := dbgen.ClaimTasksByTemplateParams{TemplateID: from.id, Step: step(), First: first, Avoid: avoid, MaxRows: n}
-		if s.citus {
-			return q.ClaimTasksByTemplateOptimistic(ctx, dbgen.ClaimTasksByTemplateOptimisticParams(arg))
-		}
 		return q.ClaimTasksByTemplate(ctx, arg)
 	default:
-		if s.citus {
-			return q.ClaimTasksOptimistic(ctx, step(), first, avoid, n)
-		}
 		return q.ClaimTasks(ctx, step(), first, avoid, n)
 	}
 }

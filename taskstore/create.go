@@ -93,6 +93,9 @@ func (s *Store) createShared(ctx context.Context, board func() []NewTask) ([]Tas
 
 // createKeyed creates a task with a key, or returns the one that has it.
 func (s *Store) createKeyed(ctx context.Context, t NewTask) (Task, error) {
+	if s.citus {
+		return s.createKeyedOnShards(ctx, t)
+	}
 	for {
 		rows, err := write(ctx, s, func(db DB) ([]dbgen.CreateKeyedTaskRow, error) {
 			return dbgen.New(db).CreateKeyedTask(ctx, dbgen.CreateKeyedTaskParams{
@@ -153,8 +156,16 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	return ids, nil
 }
 
-// insert creates ts by one statement.
+// insert creates ts, all or none.
 func (s *Store) insert(ctx context.Context, ts []NewTask) ([]int64, error) {
+	if s.citus {
+		return s.insertOnShards(ctx, ts)
+	}
+	return s.insertAtOnce(ctx, ts)
+}
+
+// insertAtOnce creates ts by one statement.
+func (s *Store) insertAtOnce(ctx context.Context, ts []NewTask) ([]int64, error) {
 	c := columnsOf(ts)
 	return write(ctx, s, func(db DB) ([]int64, error) {
 		if c.keys == nil {
@@ -199,7 +210,16 @@ func columnsOf(ts []NewTask) columns {
 func (s *Store) GetByKey(ctx context.Context, key string) (Task, error) {
 	t, err := Task{}, checkKey(key)
 	if err == nil {
-		t, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) { return q.GetTaskByKey(ctx, key) })
+		t, err = read(ctx, s, func(q *dbgen.Queries) (Task, error) {
+			if !s.citus {
+				return q.GetTaskByKey(ctx, key)
+			}
+			id, err := q.GetTaskIDByKey(ctx, key)
+			if err != nil {
+				return Task{}, err
+			}
+			return q.GetTask(ctx, id)
+		})
 	}
 	if err != nil {
 		return Task{}, fail(err, "get task by key %q", key)

@@ -45,7 +45,8 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	}
 	completed, released := leasesOf(e.Completed), leasesOf(e.Released)
 	var at span
-	if n > 0 {
+	together := n > 0 && !s.citus // the claim with the ends; on Citus it follows
+	if together {
 		spans, err := s.startClaims(ctx, f)
 		if err != nil {
 			return nil, err
@@ -59,7 +60,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 		finish := func(l leases, to Status, done *[]int64) {
 			if len(l.ids) > 0 {
 				steps = append(steps, func(db DB) (err error) {
-					*done, err = dbgen.New(db).FinishTasks(ctx, int32(to), l.ids, l.versions)
+					*done, err = s.endTasks(ctx, db, to, l)
 					return err
 				})
 			}
@@ -68,7 +69,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 		finish(released, Pending, &doneReleased)
 		if len(failed.Ids) > 0 {
 			steps = append(steps, func(db DB) (err error) {
-				doneFailed, err = dbgen.New(db).FailTasks(ctx, failed.Ids, failed.Versions, failed.Reasons, failed.RetryInMs)
+				doneFailed, err = s.failTasks(ctx, db, failed)
 				return err
 			})
 		}
@@ -83,9 +84,12 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 		}
 		return steps
 	}
-	err = s.pipelined(ctx, steps(n > 0))
+	err = s.pipelined(ctx, steps(together))
 	var claimErr error
-	if n > 0 && isPoison(err) && !s.inTransaction() {
+	if n > 0 && !together && err == nil {
+		ts, claimErr = s.claimOnShards(ctx, f, n)
+	}
+	if together && isPoison(err) && !s.inTransaction() {
 		// One of the two parts met a row that refuses: nothing was done. The ends are told apart from the claim.
 		if err = s.pipelined(ctx, steps(false)); err == nil {
 			ts, claimErr = s.claimFrom(ctx, f, at.at, n)
@@ -96,7 +100,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	}
 	s.putBack(doneReleased...)
 	lost := slices.Concat(completed.lost(doneCompleted), released.lost(doneReleased), failedLeases.lost(doneFailed))
-	if n > 0 && claimErr == nil {
+	if together && claimErr == nil {
 		ts, claimErr = s.endClaim(ctx, f, at, n, ts)
 	}
 	if claimErr != nil {
@@ -114,6 +118,16 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 	if len(steps) == 0 {
 		return nil
+	}
+	if s.citus { // commits the statements of a pipeline one by one
+		return s.atomically(ctx, func(db DB) error {
+			for _, step := range steps {
+				if err := step(db); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	_, err := write(ctx, s, func(db DB) (struct{}, error) {
 		p := &pipeline{DB: db}

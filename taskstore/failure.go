@@ -32,14 +32,22 @@ func (s *Store) FailWith(ctx context.Context, fs ...Failure) error {
 	arg, held, err := failTasks(fs)
 	if err == nil && len(fs) > 0 {
 		var done []int64
-		done, err = write(ctx, s, func(db DB) ([]int64, error) {
-			return dbgen.New(db).FailTasks(ctx, arg.Ids, arg.Versions, arg.Reasons, arg.RetryInMs)
-		})
-		if err == nil {
+		if done, err = s.failAll(ctx, arg); err == nil {
 			err = conflict(held.lost(done))
 		}
 	}
 	return fail(err, "fail %d tasks", len(fs))
+}
+
+func (s *Store) failAll(ctx context.Context, arg failArgs) (done []int64, err error) {
+	if s.citus {
+		err = s.atomically(ctx, func(db DB) (err error) {
+			done, err = s.failTasks(ctx, db, arg)
+			return err
+		})
+		return done, err
+	}
+	return write(ctx, s, func(db DB) ([]int64, error) { return s.failTasks(ctx, db, arg) })
 }
 
 // failTasks returns failures as the statement takes them.
@@ -61,6 +69,17 @@ func failTasks(fs []Failure) (arg failArgs, held leases, err error) {
 		arg.RetryInMs = append(arg.RetryInMs, wholeMillis(f.RetryIn))
 	}
 	return arg, held, nil
+}
+
+// only returns what is for those of the tasks that are in ids.
+func (a failArgs) only(ids []int64) (some failArgs) {
+	for i, id := range a.Ids {
+		if slices.Contains(ids, id) {
+			some.Ids, some.Versions = append(some.Ids, id), append(some.Versions, a.Versions[i])
+			some.Reasons, some.RetryInMs = append(some.Reasons, a.Reasons[i]), append(some.RetryInMs, a.RetryInMs[i])
+		}
+	}
+	return some
 }
 
 type lease struct{ id, version int64 }
@@ -128,10 +147,8 @@ func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, err
 }
 
 func (s *Store) retryDueBy(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
-	return write(ctx, s, func(db DB) ([]int64, error) {
-		if s.citus {
-			return dbgen.New(db).RetryDueTasksOptimistic(ctx, arg.IntegrationID, arg.ClientID, arg.TemplateID, arg.MaxRows)
-		}
-		return dbgen.New(db).RetryDueTasks(ctx, arg)
-	})
+	if s.citus {
+		return s.retryOnShards(ctx, arg)
+	}
+	return write(ctx, s, func(db DB) ([]int64, error) { return dbgen.New(db).RetryDueTasks(ctx, arg) })
 }

@@ -29,7 +29,12 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 				return all, nil
 			}
 			began := time.Now()
-			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) { return q.ListPendingIntegrations(ctx, maxRing) })
+			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
+				if s.citus {
+					return q.ListPendingIntegrationsOnShards(ctx, maxRing)
+				}
+				return q.ListPendingIntegrations(ctx, maxRing)
+			})
 			if err != nil {
 				return doneBefore(ctx, s, err, once(all))
 			}
@@ -48,6 +53,9 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 
 // claimTurns claims of each integration its quota, and takes those that come back short out of the ring.
 func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
+	if s.citus {
+		return s.claimTurnsOnShards(ctx, turns)
+	}
 	arg := dbgen.ClaimTasksOfIntegrationsParams{Step: step(), Avoid: s.poison.ids()}
 	queues := make([]Filter, len(turns))
 	wanted := 0
@@ -64,13 +72,10 @@ func (s *Store) claimTurns(ctx context.Context, turns []turn) ([]Task, error) {
 	for _, at := range spans {
 		arg.Firsts = append(arg.Firsts, at.at)
 	}
-	var ts []Task
-	if !s.citus {
-		ts, err = s.claimBy(ctx, wanted, func(q *dbgen.Queries) ([]Task, error) {
-			return q.ClaimTasksOfIntegrations(ctx, arg)
-		})
-	}
-	apart := s.citus || isPoison(err) && !s.inTransaction() // one statement an integration
+	ts, err := s.claimBy(ctx, wanted, func(q *dbgen.Queries) ([]Task, error) {
+		return q.ClaimTasksOfIntegrations(ctx, arg)
+	})
+	apart := isPoison(err) && !s.inTransaction() // one statement an integration
 	if err != nil && !apart {
 		return nil, err
 	}

@@ -44,14 +44,32 @@ func (s *Store) claimAround(ctx context.Context, from Filter, first int64, n int
 	if err != nil {
 		return nil, err
 	}
-	ts, err := s.claimIDs(ctx, ids)
+	ts, err := s.claimListed(ctx, ids)
 	return doneBefore(ctx, s, err, ts)
+}
+
+// claimListed claims those of ids that are pending, and that can be claimed.
+func (s *Store) claimListed(ctx context.Context, ids []int64) ([]Task, error) {
+	groups, err := s.byShard(ctx, ids)
+	var all []Task
+	for _, group := range groups {
+		if err != nil {
+			break
+		}
+		var ts []Task
+		ts, err = s.claimIDs(ctx, group)
+		all = append(all, ts...)
+	}
+	return all, err
 }
 
 // claimIDs claims those of ids that can be claimed.
 func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
 	return inParts(ctx, s, "claim", ids, func(ids []int64) ([]Task, error) {
 		return s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) {
+			if s.citus {
+				return q.ClaimPendingIDsOnShard(ctx, step(), ids)
+			}
 			return q.ClaimPendingIDs(ctx, step(), ids)
 		})
 	})
@@ -157,7 +175,7 @@ func inParts[T any](
 		return nil, nil
 	}
 	done, err := f(ids)
-	if !isPoison(err) {
+	if !isPoison(err) || s.inTransaction() {
 		return done, err
 	}
 	if len(ids) == 1 {
@@ -175,7 +193,7 @@ func inParts[T any](
 }
 
 // goesAround reports whether a statement that failed by err is to be tried without the task that may be why.
-func (s *Store) goesAround(err error) bool { return isPoison(err) && !s.inTransaction() && !s.citus }
+func (s *Store) goesAround(err error) bool { return isPoison(err) && !s.inTransaction() }
 
 // isPoison reports whether one of the tasks may be why a write failed. That it took too long, as behind a table that
 // somebody has locked, is not the fault of a task: looking for it would take as long again and again.

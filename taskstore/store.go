@@ -44,14 +44,15 @@ type Store struct {
 	arrivals *arrivals     // tasks that become pending
 	ahead    *ahead        // tasks that never seem silent
 	swept    *atomic.Int64 // the id at which DeleteFinished goes on
+	anchors  *anchors      // shards with pending tasks, on Citus
 }
 
 // Option changes how a [Store] works.
 type Option func(*Store)
 
-// WithCitus is for a table that schema/citus.sql has distributed. Citus refuses row locks across shards, so claims,
-// heartbeats and upkeep do without: workers that pick the same tasks wait for each other instead of passing by, and a
-// claim may return fewer tasks than there are. It still never returns a task to two of them.
+// WithCitus is for a table that schema/citus.sql has distributed, over its coordinator. A claim then goes from shard to
+// shard: it takes the oldest tasks of a shard, beginning with shards that hold the oldest of all. Upkeep goes from shard
+// to shard, too, each in a transaction of its own. Concurrent Creates share nothing. See docs/citus.md.
 func WithCitus() Option { return func(s *Store) { s.citus = true } }
 
 // WithGroupCommit says whether concurrent calls of Create may share statements, and so commits (see
@@ -85,12 +86,15 @@ func New(db DB, opts ...Option) *Store {
 	s := &Store{
 		db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler),
 		marks: newMarks(), ring: new(ring), poison: newPoison(), arrivals: new(arrivals), ahead: newAhead(),
-		swept: new(atomic.Int64),
+		swept: new(atomic.Int64), anchors: newAnchors(),
 	}
 	s.swept.Store(bottom)
 	WithGroupCommit(isPlainPool(db))(s)
 	for _, opt := range opts {
 		opt(s)
+	}
+	if s.citus {
+		s.creates = nil
 	}
 	return s
 }
@@ -166,7 +170,8 @@ func write[T any](ctx context.Context, s *Store, f func(DB) (T, error)) (T, erro
 			db = conn
 		}
 		statement := &sending{DB: db}
-		if v, err = f(statement); err != nil && !statement.unsent && mayBeDone(err, connOf(db)) {
+		uncertain := func() bool { return mayBeDone(err, connOf(db)) || s.citus && !s.inTx && isCutShort(err) }
+		if v, err = f(statement); err != nil && !statement.unsent && uncertain() {
 			err = &uncertainError{err}
 		}
 		return v, err

@@ -27,6 +27,9 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 	p := pass{
 		look: func(first int64) (dbgen.NextSliceRow, error) { return s.nextSlice(ctx, first, cutoff) },
 		remove: func(first, last int64, limit int) (dbgen.DeleteFinishedRow, error) {
+			if s.citus {
+				return s.deleteFinishedOnShards(ctx, first, last, cutoff, limit)
+			}
 			gone, err := s.deleteBy(ctx, first, last, cutoff, limit)
 			if s.goesAround(err) {
 				return s.deleteAround(ctx, first, last, cutoff, limit)
@@ -43,11 +46,6 @@ func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int)
 
 func (s *Store) deleteBy(ctx context.Context, first, last, before int64, limit int) (dbgen.DeleteFinishedRow, error) {
 	return write(ctx, s, func(db DB) (dbgen.DeleteFinishedRow, error) {
-		if s.citus {
-			ids, err := dbgen.New(db).DeleteFinishedOptimistic(ctx, first, last, before, int32(limit))
-			n := int64(len(ids))
-			return dbgen.DeleteFinishedRow{Picked: n, LastPicked: slices.Max(append(ids, first)), Deleted: n}, err
-		}
 		return dbgen.New(db).DeleteFinished(ctx, first, last, before, int32(limit))
 	})
 }
@@ -62,6 +60,9 @@ func cutoffOf(before time.Time) int64 {
 }
 
 func (s *Store) nextSlice(ctx context.Context, first, cutoff int64) (dbgen.NextSliceRow, error) {
+	if s.citus {
+		return s.nextOnShards(ctx, first, cutoff)
+	}
 	return read(ctx, s, func(q *dbgen.Queries) (dbgen.NextSliceRow, error) {
 		return q.NextSlice(ctx, first, sliceRows, cutoff)
 	})

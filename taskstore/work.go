@@ -31,10 +31,10 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	}
 	held := leasesOf(tasks)
 	renewed, err := s.renew(ctx, held)
-	if err != nil {
+	if err != nil && len(renewed) == 0 {
 		return fail(err, "heartbeat of %d tasks", len(tasks))
 	}
-	if len(renewed) < len(held.ids) {
+	if err == nil && len(renewed) < len(held.ids) {
 		// Some are lost, or were passed by. A look without a lock tells which.
 		left := held.without(renewed)
 		var ids []int64
@@ -60,17 +60,14 @@ func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	return fail(err, "heartbeat of %d tasks", len(tasks))
 }
 
-// renew renews the leases that are alive and not locked, and returns their new versions.
+// renew renews the leases that are alive and not locked, and returns their new versions. On Citus some may be renewed
+// beside an error.
 func (s *Store) renew(ctx context.Context, l leases) (map[int64]Millis, error) {
+	renewed := make(map[int64]Millis, len(l.ids))
+	if s.citus {
+		return renewed, s.renewOnShards(ctx, l, renewed)
+	}
 	return write(ctx, s, func(db DB) (map[int64]Millis, error) {
-		renewed := make(map[int64]Millis, len(l.ids))
-		if s.citus {
-			rows, err := dbgen.New(db).HeartbeatTasksOptimistic(ctx, l.ids, l.versions)
-			for _, r := range rows {
-				renewed[r.ID] = r.UpdatedAt
-			}
-			return renewed, err
-		}
 		rows, err := dbgen.New(db).HeartbeatTasks(ctx, l.ids, l.versions)
 		for _, r := range rows {
 			renewed[r.ID] = r.UpdatedAt
@@ -117,7 +114,7 @@ func (s *Store) finish(ctx context.Context, op string, to Status, tasks []Task) 
 
 func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
 	return write(ctx, s, func(db DB) ([]int64, error) {
-		return dbgen.New(db).FinishTasks(ctx, int32(to), l.ids, l.versions)
+		return s.endTasks(ctx, db, to, l)
 	})
 }
 
@@ -178,6 +175,9 @@ func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, 
 		return nil, err
 	}
 	arg.Ids, arg.Versions = s.ahead.silent(ahead, silentFor)
+	if s.citus {
+		return s.requeueOnShards(ctx, arg)
+	}
 	ids, err := s.requeueBy(ctx, arg)
 	if s.goesAround(err) {
 		return s.requeueAround(ctx, arg)
@@ -187,9 +187,6 @@ func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, 
 
 func (s *Store) requeueBy(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
 	return write(ctx, s, func(db DB) ([]int64, error) {
-		if s.citus {
-			return dbgen.New(db).RequeueTasksOptimistic(ctx, dbgen.RequeueTasksOptimisticParams(arg))
-		}
 		return dbgen.New(db).RequeueTasks(ctx, arg)
 	})
 }

@@ -19,7 +19,7 @@ trap 'exit 1' INT TERM
 for target; do
     began=$SECONDS
     printf '\n=== make %s\n' "$target"
-    make --no-print-directory "$target"
+    make "$target"
     row "$target" $((SECONDS - began)) ok
 done
 target=

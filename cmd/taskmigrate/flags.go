@@ -28,7 +28,7 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	flags.DurationVar(&a.opts.RunLockWait, "run-lock-wait", a.opts.RunLockWait, "time for another runner to finish")
 	flags.DurationVar(&a.opts.IndexWait, "index-wait", a.opts.IndexWait,
 		"time that others may block an index build or a back-fill")
-	flags.DurationVar(&a.opts.BackfillPause, "backfill-pause", 0, "pause after each 1,000 rows of a back-fill")
+	flags.DurationVar(&a.opts.BackfillPause, "backfill-pause", 0, "pause after each 8,000 rows of a back-fill")
 	flags.Int64Var(&a.opts.BackfillMaxLag, "backfill-max-lag", a.opts.BackfillMaxLag,
 		"bytes of WAL that a standby may be behind before a back-fill waits for it; 0: no limit")
 	formats := cobra.FixedCompletions([]cobra.Completion{"text", "json", "markdown"}, cobra.ShellCompDirectiveNoFileComp)

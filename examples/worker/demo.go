@@ -136,6 +136,7 @@ func prove(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, seen
 		return errors.New("these do not match")
 	}
 	fmt.Println("\nEach mail was written exactly once." +
-		"\nNext: copy examples/worker/handler.go into your service, and read docs/work.md for what else Run does.")
+		"\nNext, on a database of yours: DATABASE_URL=postgres://… bin/taskmigrate up" +
+		"\ndocs/start.md goes on from there, to a worker of your own.")
 	return nil
 }

@@ -52,6 +52,9 @@ func (m *Migrator) connect(ctx context.Context) (*pgx.Conn, *Migrator, error) {
 			if err = m.refusePooler(ctx, conn); err == nil {
 				settled.home, err = m.settle(ctx, conn)
 			}
+			if err == nil {
+				err = refuseWorker(ctx, conn)
+			}
 			if err != nil {
 				closeConn(conn)
 				return nil, nil, asError(ctx, err)

@@ -4,6 +4,7 @@ package pgserver
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -29,7 +30,7 @@ const maxSocketPath = 100
 // startLocal runs a private cluster in a temporary directory that only its owner can enter. It
 // listens on a socket in there and nowhere else, so no two clusters can collide.
 func startLocal(ctx context.Context, c config, o options) (*Server, error) {
-	bin, err := findBinaries(ctx, c.bindir)
+	bin, err := findBinaries(ctx, cmp.Or(o.bindir, c.bindir))
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,15 @@ func startLocal(ctx context.Context, c config, o options) (*Server, error) {
 	}
 	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Path: "/postgres",
 		RawQuery: url.Values{"host": {dir}}.Encode()}
-	return &Server{URL: u.String(), Source: "local", stop: stop}, nil
+	if postgres, err := filepath.EvalSymlinks(filepath.Join(bin, "postgres")); err == nil {
+		bin = filepath.Dir(postgres) // on PATH may be links to some of the programs
+	}
+	local := Local{Dir: dir, Bindir: bin, prepare: func(cmd *exec.Cmd) {
+		cmd.Env = append(serverEnv(), "PGPASSWORD="+password)
+		// In a process group of its own: a Ctrl-C must not end a server that it starts.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: credential}
+	}}
+	return &Server{URL: u.String(), Source: "local", Local: local, stop: stop}, nil
 }
 
 // ready waits until the supervisor reports that the server runs, and returns the cluster's directory.

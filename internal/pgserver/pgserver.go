@@ -37,6 +37,7 @@ type Server struct {
 	URL string
 	// Source is where the server came from: "url", "local" or "docker". Only "url" outlives the process.
 	Source string
+	Local  Local
 
 	stop func() error
 
@@ -56,6 +57,7 @@ type options struct {
 	settings    [][2]string
 	environment []string
 	durable     bool
+	bindir      string
 }
 
 // Setting gives the server a configuration parameter, such as Setting("shared_buffers", "512MB").

@@ -136,40 +136,37 @@ func claims(first string) args {
 }
 
 func works(b map[string]entry) {
-	citus := map[string]string{"": ".", "Optimistic": " on a Store `WithCitus()`."}
-	for suffix, note := range citus {
-		b["ClaimTasks"+suffix] = entry{
-			Purpose: "`Claim`" + note, Index: []string{"idx_tasks_pending"},
-			Examples: []example{
-				{"50 from the bottom", claims(oldest), 1850, 1850},
-				{"50 from a mark", claims("995000"), 1850, 1850},
-			},
-		}
-		some := claims(oldest)
-		b["ClaimTasksByIntegration"+suffix] = entry{
-			Purpose: "`ClaimBy` with `ByIntegration`" + note, Index: []string{"idx_tasks_pending_integration"},
-			Examples: []example{
-				{"common, 50 tasks", with(common, []string{"integration_id"}, some), 2200, 2200},
-				{"dormant, none pending", with(dormant, []string{"integration_id"}, some), 5, 5},
-				{"rare, 5 tasks", with(rare, []string{"integration_id"}, some), 250, 250},
-			},
-		}
-		b["ClaimTasksByTemplate"+suffix] = entry{
-			Purpose: "`ClaimBy` with `ByTemplate`" + note, Index: []string{"idx_tasks_pending_template"},
-			Examples: []example{
-				{"common, 50 tasks", with(common, []string{"template_id"}, some), 2200, 2200},
-				{"dormant, none pending", with(dormant, []string{"template_id"}, some), 5, 5},
-				{"rare, 5 tasks", with(rare, []string{"template_id"}, some), 250, 250},
-			},
-		}
-		b["ClaimTasksByBatch"+suffix] = entry{
-			Purpose: "`ClaimBy` with `ByBatch`" + note, Index: []string{"idx_tasks_pending_batch"},
-			Examples: []example{
-				{"common, 50 tasks", with(common, batchColumns, some), 1950, 1950},
-				{"dormant, none pending", with(dormant, batchColumns, some), 4, 4},
-				{"rare, 5 tasks", with(rare, batchColumns, some), 160, 160},
-			},
-		}
+	b["ClaimTasks"] = entry{
+		Purpose: "`Claim`.", Index: []string{"idx_tasks_pending"},
+		Examples: []example{
+			{"50 from the bottom", claims(oldest), 1850, 1850},
+			{"50 from a mark", claims("995000"), 1850, 1850},
+		},
+	}
+	some := claims(oldest)
+	b["ClaimTasksByIntegration"] = entry{
+		Purpose: "`ClaimBy` with `ByIntegration`.", Index: []string{"idx_tasks_pending_integration"},
+		Examples: []example{
+			{"common, 50 tasks", with(common, []string{"integration_id"}, some), 2200, 2200},
+			{"dormant, none pending", with(dormant, []string{"integration_id"}, some), 5, 5},
+			{"rare, 5 tasks", with(rare, []string{"integration_id"}, some), 250, 250},
+		},
+	}
+	b["ClaimTasksByTemplate"] = entry{
+		Purpose: "`ClaimBy` with `ByTemplate`.", Index: []string{"idx_tasks_pending_template"},
+		Examples: []example{
+			{"common, 50 tasks", with(common, []string{"template_id"}, some), 2200, 2200},
+			{"dormant, none pending", with(dormant, []string{"template_id"}, some), 5, 5},
+			{"rare, 5 tasks", with(rare, []string{"template_id"}, some), 250, 250},
+		},
+	}
+	b["ClaimTasksByBatch"] = entry{
+		Purpose: "`ClaimBy` with `ByBatch`.", Index: []string{"idx_tasks_pending_batch"},
+		Examples: []example{
+			{"common, 50 tasks", with(common, batchColumns, some), 1950, 1950},
+			{"dormant, none pending", with(dormant, batchColumns, some), 4, 4},
+			{"rare, 5 tasks", with(rare, batchColumns, some), 160, 160},
+		},
 	}
 	pkey := []string{"tasks_pkey"}
 	b["ClaimPendingIDs"] = entry{
@@ -201,18 +198,12 @@ func works(b map[string]entry) {
 		Purpose: "`FailWith`.", Index: pkey,
 		Examples: []example{{"100 tasks", failed, 4500, 4500}},
 	}
-	for suffix, note := range citus {
-		due := args{"max_rows": "100"}
-		if suffix == "" {
-			due["among"] = "NULL"
-		}
-		b["RetryDueTasks"+suffix] = entry{
-			Purpose: "`RetryDue`" + note, Index: []string{"idx_task_failures_retry_at"},
-			Examples: []example{
-				{"100 tasks", with(nobody, batchColumns, due), 6000, 6000},
-				{"100 tasks of an integration", with(ofIntegration, batchColumns, due), 6000, 6000},
-			},
-		}
+	b["RetryDueTasks"] = entry{
+		Purpose: "`RetryDue`.", Index: []string{"idx_task_failures_retry_at"},
+		Examples: []example{
+			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100", "among": "NULL"}), 6000, 6000},
+			{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100", "among": "NULL"}), 6000, 6000},
+		},
 	}
 	b["ListDue"] = entry{
 		Purpose: "`RetryDue`, where one of the tasks refuses.", Index: []string{"idx_task_failures_retry_at"},
@@ -237,19 +228,17 @@ func works(b map[string]entry) {
 		Purpose: "`Complete`, `Fail` and `Release`.", Index: pkey,
 		Examples: []example{{"one task", done(1), 39, 39}, {"100 tasks", done(100), 3650, 3650}},
 	}
-	for suffix, note := range citus {
-		b["HeartbeatTasks"+suffix] = entry{
-			Purpose: "`Heartbeat`" + note, Index: pkey,
-			Examples: []example{{"one task", held(1), 20, 20}, {"100 tasks", held(100), 1700, 1700}},
-		}
-		b["RequeueTasks"+suffix] = entry{
-			Purpose: "`RequeueStale`" + note, Index: []string{"idx_status"},
-			Examples: []example{
-				{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 5000, 5000},
-				{"none stale", with(nobody, batchColumns, requeue("315360000000000")), 220, 220},
-				{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 5000, 5000},
-			},
-		}
+	b["HeartbeatTasks"] = entry{
+		Purpose: "`Heartbeat`.", Index: pkey,
+		Examples: []example{{"one task", held(1), 20, 20}, {"100 tasks", held(100), 1700, 1700}},
+	}
+	b["RequeueTasks"] = entry{
+		Purpose: "`RequeueStale`.", Index: []string{"idx_status"},
+		Examples: []example{
+			{"100 stale tasks", with(nobody, batchColumns, requeue("60000")), 5000, 5000},
+			{"none stale", with(nobody, batchColumns, requeue("315360000000000")), 220, 220},
+			{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 5000, 5000},
+		},
 	}
 	stale := func(owners args, silentForMs string) args {
 		return with(owners, batchColumns, args{"silent_for_ms": silentForMs, "max_rows": "100", "avoid": "'{}'"})
@@ -278,17 +267,15 @@ func works(b map[string]entry) {
 func upkeeps(b map[string]entry) {
 	pkey := []string{"tasks_pkey"}
 	middle := "1722318960936" // the creation of the 500,000th task
-	for suffix, note := range map[string]string{"": ".", "Optimistic": " on a Store `WithCitus()`."} {
-		b["DeleteFinished"+suffix] = entry{
-			Purpose: "`DeleteFinished`, once for each slice that has something to delete" + note, Index: pkey,
-			Examples: []example{
-				{
-					"a slice of old tasks",
-					args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800,
-				},
-				{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
+	b["DeleteFinished"] = entry{
+		Purpose: "`DeleteFinished`, once for each slice that has something to delete.", Index: pkey,
+		Examples: []example{
+			{
+				"a slice of old tasks",
+				args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 7800, 7800,
 			},
-		}
+			{"a slice of new tasks", args{"first": "900001", "last": "901000", "before": middle, "max_rows": "1000"}, 40, 40},
+		},
 	}
 	b["ListFinished"] = entry{
 		Purpose: "`DeleteFinished`, where one of the tasks refuses.", Index: pkey,

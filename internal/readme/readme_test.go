@@ -1,4 +1,4 @@
-// Package readme holds the README's Go snippets to compiling.
+// Package readme holds the code on the README's and other pages to what compiles, and both READMEs to the same code.
 package readme
 
 import (
@@ -7,33 +7,79 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
-var snippet = regexp.MustCompile("(?s)```go\n(.*?)```")
+var block = regexp.MustCompile("(?s)```(go|sh)\n(.*?)```")
+
+// blocks returns the code in a page that is Go, or commands.
+func blocks(t *testing.T, page, language string) (found []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range block.FindAllStringSubmatch(string(text), -1) {
+		if b[1] == language {
+			found = append(found, b[2])
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s has no block of %s", page, language)
+	}
+	return found
+}
 
 func TestSnippetsCompile(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"README.md", "README.zh-CN.md"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		snippets := snippet.FindAllSubmatch(text, -1)
-		if len(snippets) < 3 {
-			t.Errorf("%s has %d Go snippets, want at least 3", name, len(snippets))
-		}
-		for i, s := range snippets {
-			t.Run(fmt.Sprintf("%s/%d", name, i+1), func(t *testing.T) {
+	for _, page := range []string{"README.md", "docs/start.md", "docs/store.md"} {
+		for i, code := range blocks(t, page, "go") {
+			t.Run(fmt.Sprintf("%s/%d", page, i+1), func(t *testing.T) {
 				t.Parallel()
-				file := filepath.Join(t.TempDir(), "snippet.go")
-				if err := os.WriteFile(file, s[1], 0o600); err != nil {
+				name := "snippet.go"
+				if strings.Contains(code, "testing.T") {
+					name = "snippet_test.go"
+				}
+				file := filepath.Join(t.TempDir(), name)
+				if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})
+		}
+	}
+}
+
+var comment = regexp.MustCompile(` +# .*`)
+
+func TestBothReadmesShowTheSameCode(t *testing.T) {
+	t.Parallel()
+	for _, language := range []string{"go", "sh"} {
+		var code [2][]string
+		for i, page := range []string{"README.md", "README.zh-CN.md"} {
+			for _, b := range blocks(t, page, language) {
+				code[i] = append(code[i], comment.ReplaceAllString(b, ""))
+			}
+		}
+		if !slices.Equal(code[0], code[1]) {
+			t.Errorf("the %s blocks differ:\n%q\n%q", language, code[0], code[1])
+		}
+	}
+}
+
+func TestReadmesAreShort(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"README.md", "README.zh-CN.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(text), "\n"); lines > 120 {
+			t.Errorf("%s has %d lines, want at most 120: what is more belongs into docs", page, lines)
 		}
 	}
 }

@@ -32,6 +32,9 @@ type Bundle struct {
 // `make test-pgbouncer`.
 func Setup(t *testing.T) *Bundle {
 	t.Helper()
+	if OnCitus() {
+		return setupCitus(t)
+	}
 	db := taskstoretest.New(t)
 	b := &Bundle{Store: db.Store, Pool: db.Pool, Admin: db.Pool, URL: db.URL}
 	if testRole != "" {
@@ -132,8 +135,12 @@ func (b *Bundle) WaitFor(t *testing.T, sql string, args ...any) {
 // WaitForBlocked waits until n sessions of this database wait for a lock.
 func (b *Bundle) WaitForBlocked(t *testing.T, n int) {
 	t.Helper()
+	sessions := "pg_stat_activity"
+	if OnCitus() {
+		sessions = "citus_stat_activity" // of all nodes
+	}
 	b.WaitFor(t, `
-		SELECT count(*) >= $1 FROM pg_stat_activity
+		SELECT count(*) >= $1 FROM `+sessions+`
 		WHERE datname = current_database() AND wait_event_type = 'Lock'`, n)
 }
 

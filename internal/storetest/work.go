@@ -9,14 +9,6 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// Stores returns a Store of each kind of claim over the test's database.
-func (b *Bundle) Stores() map[string]*taskstore.Store {
-	return map[string]*taskstore.Store{
-		"locking":    taskstore.New(b.Pool),
-		"optimistic": taskstore.New(b.Pool, taskstore.WithCitus()),
-	}
-}
-
 // Claim claims n tasks, all of them there.
 func Claim(t *testing.T, s *taskstore.Store, n int) []taskstore.Task {
 	t.Helper()

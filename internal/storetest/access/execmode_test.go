@@ -37,23 +37,16 @@ func TestEveryMethodInEveryExecMode(t *testing.T) {
 // everyMethod calls each method of a Store over pool and looks at what is stored by b's own connections.
 func everyMethod(t *testing.T, b *storetest.Bundle, pool *pgxpool.Pool) {
 	t.Helper()
-	for name, s := range map[string]*taskstore.Store{
-		"plain":      taskstore.New(pool),
-		"optimistic": taskstore.New(pool, taskstore.WithCitus()),
-	} {
-		b.Exec(t, `TRUNCATE tasks`)
-		creates(t, b, s)
-		createsByKey(t, b, s)
-		reads(t, b, s)
-		edits(t, b, s)
-		works(t, b, s)
-		queues(t, b, s)
-		b.Exec(t, `TRUNCATE tasks`)
-		commits(t, b, s, pool)
-		if t.Failed() {
-			t.Fatalf("by the %s store", name)
-		}
-	}
+	s := storetest.NewStore(pool)
+	b.Exec(t, `TRUNCATE tasks`)
+	creates(t, b, s)
+	createsByKey(t, b, s)
+	reads(t, b, s)
+	edits(t, b, s)
+	works(t, b, s)
+	queues(t, b, s)
+	b.Exec(t, `TRUNCATE tasks`)
+	commits(t, b, s, pool)
 }
 
 // creates leaves ten tasks by Create, NewTask(0) to NewTask(9), and 2 + 300 by CreateMany.

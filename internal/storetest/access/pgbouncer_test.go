@@ -39,7 +39,7 @@ func TestPgBouncerWorkersShareConnections(t *testing.T) {
 	for _, mode := range p.Modes() {
 		b.Exec(t, `TRUNCATE tasks`)
 		pool := p.Pool(t, mode, workers)
-		s := taskstore.New(pool)
+		s := storetest.NewStore(pool)
 		var mu sync.Mutex
 		var worked []int64
 		var done []<-chan error
@@ -117,16 +117,16 @@ func TestPgBouncerWithoutPreparedStatementsSaysTheWayOut(t *testing.T) {
 	// The first connection of the server's that is free serves the next transaction.
 	first, second, occupant := connect(), connect(), connect()
 	task := b.Create(t, 1)
-	if _, err := taskstore.New(first).Get(t.Context(), task.ID); err != nil {
+	if _, err := storetest.NewStore(first).Get(t.Context(), task.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err := taskstore.New(second).Get(t.Context(), task.ID)
+	_, err := storetest.NewStore(second).Get(t.Context(), task.ID)
 	wantWayOut(t, err, "42P05") // the statement is there already
 
 	if _, err := occupant.Exec(t.Context(), `BEGIN`); err != nil {
 		t.Fatal(err)
 	}
-	_, err = taskstore.New(first).Get(t.Context(), task.ID)
+	_, err = storetest.NewStore(first).Get(t.Context(), task.ID)
 	wantWayOut(t, err, "26000") // the statement is on the other connection
 }
 

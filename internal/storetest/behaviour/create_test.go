@@ -79,7 +79,7 @@ func TestStoreOverEachKindOfDB(t *testing.T) {
 	tx := b.Begin(t, pgx.ReadCommitted)
 
 	for name, db := range map[string]taskstore.DB{"pool": b.Pool, "conn": conn, "tx": tx} {
-		s := taskstore.New(db)
+		s := storetest.NewStore(db)
 		for _, n := range []int{3, 300} { // by INSERT and by COPY
 			ids, err := s.CreateMany(t.Context(), storetest.NewTasks(n))
 			if err != nil {

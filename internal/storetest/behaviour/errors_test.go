@@ -143,7 +143,7 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 	conn := b.Connection(t)
 	conn.Close(t.Context())
 	connIsClosed := conn.Ping(t.Context())
-	tableless := taskstore.New(b.Connect(t,
+	tableless := storetest.NewStore(b.Connect(t,
 		func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "pg_catalog" }))
 	broken := b.Begin(t, pgx.ReadCommitted)
 	if _, err := broken.Exec(t.Context(), `SELECT 1/0`); err == nil {
@@ -162,8 +162,8 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 		ctx := t.Context()
 		checkCause(t, op, call(canceled, b.Store, lease), is(context.Canceled))
 		checkCause(t, op, call(late, b.Store, lease), is(context.DeadlineExceeded))
-		checkCause(t, op, call(ctx, taskstore.New(closed), lease), is(poolIsClosed))
-		checkCause(t, op, call(ctx, taskstore.New(conn), lease),
+		checkCause(t, op, call(ctx, storetest.NewStore(closed), lease), is(poolIsClosed))
+		checkCause(t, op, call(ctx, storetest.NewStore(conn), lease),
 			func(err error) bool { return strings.Contains(err.Error(), connIsClosed.Error()) })
 		checkCause(t, op, call(ctx, tableless, lease), state("42P01"))
 		checkCause(t, op, call(ctx, b.Store.WithTx(broken), lease), state("25P02"))
@@ -177,14 +177,16 @@ func TestEveryErrorHasItsCause(t *testing.T) {
 // In a session that may only read, writes fail and say why, and reads work.
 func TestReadOnlySession(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "the session is read-only on the coordinator, and not on the nodes")
 	b := storetest.Setup(t)
 	task := b.Create(t, 1)
 	b.History(t, 1, taskstore.Completed, storetest.LongAgo) // without it DeleteFinished has nothing to write
-	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) {
+	s := storetest.NewStore(b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}))
 	reads := []string{"get task 1", "list tasks", "list tasks: ", "count tasks", "count tasks by status",
-		"read the backlog"}
+		"read the backlog", "count the backlog by integration and template", "count the failures by reason",
+		"list stale tasks", "count finished tasks"}
 	for op, call := range methods() {
 		err := call(t.Context(), s, task)
 		if !slices.Contains(reads, op) {
@@ -199,9 +201,10 @@ func TestReadOnlySession(t *testing.T) {
 // connection.
 func TestTerminatedConnection(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "a statement that waits on a node goes on when its session on the coordinator is ended")
 	b := storetest.Setup(t)
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
-	s := taskstore.New(pool)
+	s := storetest.NewStore(pool)
 	for op, call := range rowChanges {
 		task := b.Create(t, 1)
 		tx := b.Begin(t, pgx.ReadCommitted)

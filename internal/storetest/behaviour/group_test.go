@@ -35,7 +35,8 @@ const apart = 16
 
 func roomy(t *testing.T, b *storetest.Bundle) *taskstore.Store {
 	t.Helper()
-	return taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 2 * apart }))
+	storetest.NotOnCitus(t, "creates share nothing there")
+	return storetest.NewStore(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 2 * apart }))
 }
 
 // waitForShared waits until a shared statement waits for a lock behind calls that went alone.
@@ -209,6 +210,7 @@ func TestGroupCommitCancelledInFlight(t *testing.T) {
 // A hook that sees the context of each call, such as one that sets a tenant, keeps calls apart unless told otherwise.
 func TestGroupCommitIsOffBehindHooks(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "a trigger sees no setting of the session, which is on the coordinator")
 	b := storetest.Setup(t)
 	type tenant struct{}
 	pool := b.Connect(t, func(c *pgxpool.Config) {
@@ -220,7 +222,7 @@ func TestGroupCommitIsOffBehindHooks(t *testing.T) {
 	b.Exec(t, `CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS
 		$$ BEGIN NEW.argument := current_setting('app.tenant'); RETURN NEW; END $$`)
 	b.Exec(t, "CREATE TRIGGER stamp BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION stamp()")
-	s := taskstore.New(pool)
+	s := storetest.NewStore(pool)
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
@@ -251,7 +253,7 @@ func TestNoGroupCommitInATransaction(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 { // one connection is enough: nobody waits for a second one
 		wg.Go(func() {
-			if _, err := taskstore.New(pool).Create(t.Context(), storetest.NewTask(i)); err != nil {
+			if _, err := storetest.NewStore(pool).Create(t.Context(), storetest.NewTask(i)); err != nil {
 				t.Error(err)
 			}
 		})

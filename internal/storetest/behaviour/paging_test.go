@@ -181,7 +181,7 @@ func TestAllHoldsNoConnection(t *testing.T) {
 	b := storetest.Setup(t)
 	b.CreateMany(t, 2500)
 	pool := b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
-	s := taskstore.New(pool)
+	s := storetest.NewStore(pool)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a leaked connection blocks for ever
 	defer cancel()
 

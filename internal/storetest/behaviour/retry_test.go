@@ -89,14 +89,14 @@ func TestTransientFailuresAreTheCallersInATransaction(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					s, tx := taskstore.New(conn), b.Begin(t, pgx.ReadCommitted)
+					s, tx := storetest.NewStore(conn), b.Begin(t, pgx.ReadCommitted)
 					switch how {
 					case "WithTx":
 						s = b.Store.WithTx(tx)
 					case "New":
-						s = taskstore.New(tx)
+						s = storetest.NewStore(tx)
 					case "BEGIN by hand, of a pool":
-						s = taskstore.New(lent)
+						s = storetest.NewStore(lent)
 					}
 					err := write(t.Context(), s, task)
 					if storetest.SQLState(err) != code || errors.Is(err, taskstore.ErrConflict) != isConflict {
@@ -144,7 +144,7 @@ func TestSerializableSessionsAreRetried(t *testing.T) {
 	pool := b.Connect(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
 	})
-	s := taskstore.New(pool)
+	s := storetest.NewStore(pool)
 	for name, change := range rowChanges {
 		task := b.Create(t, 1)
 		rival := b.Begin(t, pgx.ReadCommitted)
@@ -181,7 +181,7 @@ func TestRetriesAreLogged(t *testing.T) {
 	b := storetest.Setup(t)
 	storetest.FailWrites(t, b, "40P01", 2)
 	var log bytes.Buffer
-	s := taskstore.New(b.Pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+	s := storetest.NewStore(b.Pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
 	if _, err := s.Create(t.Context(), taskstore.NewTask{Argument: "private"}); err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,7 @@ const (
 // returns all versions that were returned, in rising order.
 func hammer(t *testing.T, b *storetest.Bundle, id int64) []taskstore.Millis {
 	t.Helper()
-	s := taskstore.New(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = writers32 }))
+	s := storetest.NewStore(b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = writers32 }))
 	var versions [writers32][]taskstore.Millis
 	var done []<-chan error
 	for w := range writers32 {

@@ -28,9 +28,8 @@ type node struct {
 	t         *testing.T
 	dir, data string
 	port      string
-	bin       string // of the server's programs
 	password  string
-	owner     *syscall.Credential // nil: whoever runs the test
+	local     pgserver.Local
 }
 
 // startPrimary starts a server with a migrated database, or skips the test where that cannot be.
@@ -60,18 +59,9 @@ func startPrimary(t *testing.T, opts ...pgserver.Option) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, dir: address.Query().Get("host"), port: "5432"}
+	n := &node{t: t, dir: srv.Local.Dir, port: "5432", local: srv.Local}
 	n.data = filepath.Join(n.dir, "data")
 	n.password, _ = address.User.Password()
-	if os.Geteuid() == 0 { // the server's programs refuse to run as root
-		info, err := os.Stat(n.data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stat := info.Sys().(*syscall.Stat_t)
-		n.owner = &syscall.Credential{Uid: stat.Uid, Gid: stat.Gid}
-	}
-	n.bin = ask[string](n, `SELECT setting FROM pg_config WHERE name = 'BINDIR'`)
 	if _, err := migrate.Up(t.Context(), srv.URL, migrate.Defaults()); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +72,7 @@ func startPrimary(t *testing.T, opts ...pgserver.Option) *node {
 func (n *node) needs(programs ...string) {
 	n.t.Helper()
 	for _, name := range programs {
-		if _, err := exec.LookPath(filepath.Join(n.bin, name)); err != nil {
+		if _, err := exec.LookPath(filepath.Join(n.local.Bindir, name)); err != nil {
 			n.t.Skipf("NOT TESTED: a standby needs %s beside the server: %v", name, err)
 		}
 	}
@@ -204,11 +194,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // run runs one of the server's programs as the server's user.
 func (n *node) run(program string, args ...string) error {
-	cmd := exec.CommandContext(context.WithoutCancel(n.t.Context()), filepath.Join(n.bin, program), args...)
-	cmd.Dir = "/" // ours may be closed to the server's user
-	cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + os.Getenv("LD_LIBRARY_PATH"),
-		"PGPASSWORD=" + n.password}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: n.owner}
+	cmd := n.local.Command(context.WithoutCancel(n.t.Context()), program, args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return errors.New(program + ": " + err.Error() + ": " + string(out))

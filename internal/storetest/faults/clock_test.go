@@ -60,36 +60,31 @@ func (a *argsOf) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData
 // the same for that long requeues it, and not one that is renewed.
 func TestVersionAheadOfTheClock(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"locking", "optimistic"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			b := storetest.Setup(t)
-			s := b.Stores()[kind]
-			tomorrow := b.Now(t) + taskstore.Millis(24*time.Hour/time.Millisecond)
-			silent := b.Row(t, taskstore.Processing, tomorrow, tomorrow)
-			held := []taskstore.Task{b.Row(t, taskstore.Processing, tomorrow, tomorrow)}
-			for {
-				if err := s.Heartbeat(t.Context(), held); err != nil {
-					t.Fatal(err)
-				}
-				ids, err := s.RequeueStale(t.Context(), taskstore.Filter{}, 20*time.Millisecond, 10)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(ids) > 0 {
-					storetest.WantIDs(t, "requeued", ids, silent.ID)
-					break
-				}
-			}
-			fresh := b.Stores()[kind]
-			ids, err := fresh.RequeueStale(t.Context(), taskstore.Filter{}, time.Millisecond, 10)
-			if len(ids) > 0 || err != nil {
-				t.Errorf("a Store that has seen nothing yet requeued %v, %v", ids, err)
-			}
-			if err := s.Complete(t.Context(), held...); err != nil {
-				t.Error(err)
-			}
-		})
+	b := storetest.Setup(t)
+	s := storetest.NewStore(b.Pool)
+	tomorrow := b.Now(t) + taskstore.Millis(24*time.Hour/time.Millisecond)
+	silent := b.Row(t, taskstore.Processing, tomorrow, tomorrow)
+	held := []taskstore.Task{b.Row(t, taskstore.Processing, tomorrow, tomorrow)}
+	for {
+		if err := s.Heartbeat(t.Context(), held); err != nil {
+			t.Fatal(err)
+		}
+		ids, err := s.RequeueStale(t.Context(), taskstore.Filter{}, 20*time.Millisecond, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ids) > 0 {
+			storetest.WantIDs(t, "requeued", ids, silent.ID)
+			break
+		}
+	}
+	fresh := storetest.NewStore(b.Pool)
+	ids, err := fresh.RequeueStale(t.Context(), taskstore.Filter{}, time.Millisecond, 10)
+	if len(ids) > 0 || err != nil {
+		t.Errorf("a Store that has seen nothing yet requeued %v, %v", ids, err)
+	}
+	if err := s.Complete(t.Context(), held...); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -97,27 +92,22 @@ func TestVersionAheadOfTheClock(t *testing.T) {
 // version lies ahead of the clock, each adds a random step. So a worker of the lost one cannot end the other's.
 func TestLeaseOfALostCommit(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"locking", "optimistic"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			b := storetest.Setup(t)
-			inAnHour := b.Now(t) + taskstore.Millis(time.Hour/time.Millisecond)
-			var rows []taskstore.Task
-			for range 10 {
-				rows = append(rows, b.Row(t, taskstore.Pending, inAnHour, inAnHour))
-			}
-			lost := storetest.Claim(t, b.Stores()[kind], len(rows))
-			b.Exec(t, `ALTER TABLE tasks DISABLE TRIGGER tasks_guard_update`)
-			b.Exec(t, `UPDATE tasks SET status = 0, updated_at = $1`, int64(inAnHour))
-			b.Exec(t, `ALTER TABLE tasks ENABLE TRIGGER tasks_guard_update`)
-			if got := storetest.Stored(t, b.Admin); !slices.Equal(got, rows) {
-				t.Fatalf("the claim is not undone: %+v", got)
-			}
-			held := storetest.Claim(t, b.Stores()[kind], len(rows))
-			storetest.WantConflict(t, b.Store.Complete(t.Context(), lost...), storetest.IDs(rows)...)
-			if err := b.Store.Complete(t.Context(), held...); err != nil {
-				t.Error(err)
-			}
-		})
+	b := storetest.Setup(t)
+	inAnHour := b.Now(t) + taskstore.Millis(time.Hour/time.Millisecond)
+	var rows []taskstore.Task
+	for range 10 {
+		rows = append(rows, b.Row(t, taskstore.Pending, inAnHour, inAnHour))
+	}
+	lost := storetest.Claim(t, storetest.NewStore(b.Pool), len(rows))
+	b.Exec(t, `ALTER TABLE tasks DISABLE TRIGGER tasks_guard_update`)
+	b.Exec(t, `UPDATE tasks SET status = 0, updated_at = $1`, int64(inAnHour))
+	b.Exec(t, `ALTER TABLE tasks ENABLE TRIGGER tasks_guard_update`)
+	if got := storetest.Stored(t, b.Admin); !slices.Equal(got, rows) {
+		t.Fatalf("the claim is not undone: %+v", got)
+	}
+	held := storetest.Claim(t, storetest.NewStore(b.Pool), len(rows))
+	storetest.WantConflict(t, b.Store.Complete(t.Context(), lost...), storetest.IDs(rows)...)
+	if err := b.Store.Complete(t.Context(), held...); err != nil {
+		t.Error(err)
 	}
 }

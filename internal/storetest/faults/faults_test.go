@@ -14,7 +14,7 @@ import (
 	"github.com/tasklane/tasks/internal/storetest"
 )
 
-// event is something that happens to a call. Its name is the first column of the table in docs/how-it-works.md.
+// event is something that happens to a call. Its name is the first column of the table in docs/store.md.
 type event struct {
 	name  string
 	kinds []string         // all, if there are none

@@ -11,7 +11,7 @@ import (
 
 // method is a write of the store, called so that it changes all tasks of a scene, or the second one.
 type method struct {
-	name      string           // in the table of docs/how-it-works.md
+	name      string           // in the table of docs/store.md
 	statement string           // the one that writes, by its name in queries/
 	status    taskstore.Status // of the scene's tasks
 	creates   int              // as many tasks, instead of changing some

@@ -9,15 +9,15 @@ import (
 	"github.com/tasklane/tasks/internal/storetest"
 )
 
-// cell is what docs/how-it-works.md says of an event and a method.
+// cell is what docs/store.md says of an event and a method.
 type cell struct {
 	told, stored string
 }
 
-// table reads the table of docs/how-it-works.md: its cells by event, then by method.
+// table reads the table of docs/store.md: its cells by event, then by method.
 func table(t *testing.T) map[string]map[string]cell {
 	t.Helper()
-	page, err := os.ReadFile("../../../docs/how-it-works.md")
+	page, err := os.ReadFile("../../../docs/store.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func find(cells map[string]cell, method string) (cell, bool) {
 	return cell{}, false
 }
 
-// Each cell of the table in docs/how-it-works.md: what the caller of each write is told when each of these
+// Each cell of the table in docs/store.md: what the caller of each write is told when each of these
 // things happens to it, and what is stored then. An error that is not ErrUncertain means that nothing was written.
 func TestTable(t *testing.T) {
 	t.Parallel()

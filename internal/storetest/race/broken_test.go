@@ -29,7 +29,7 @@ func TestRaceRejectsCompletionByID(t *testing.T) {
 	t.Parallel()
 	for round := range uint64(20) {
 		r := newRace(t)
-		r.run(raceOf("locking"), round, endByID(r.pool("store", 4)), 300*time.Millisecond, anything)
+		r.run(round, endByID(r.pool("store", 4)), 300*time.Millisecond, anything)
 		if unexplained(r.problems()) {
 			return
 		}
@@ -47,7 +47,7 @@ func TestRaceRejectsALateWorker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRace(t)
-			store := taskstore.New(r.pool("store", 1))
+			store := storetest.NewStore(r.pool("store", 1))
 			end := ends(r)
 			late, next := worker{actor: r.actor(1), store: store, most: 1, end: end},
 				worker{actor: r.actor(1), store: store, most: 1, end: end}
@@ -73,7 +73,7 @@ func TestRaceRejectsAClaimInTwoSteps(t *testing.T) {
 	t.Parallel()
 	r := newRace(t)
 	pool := r.pool("store", 2)
-	if _, err := taskstore.New(pool).Create(t.Context(), taskstore.NewTask{}); err != nil {
+	if _, err := storetest.NewStore(pool).Create(t.Context(), taskstore.NewTask{}); err != nil {
 		t.Fatal(err)
 	}
 	// Both look before either takes.

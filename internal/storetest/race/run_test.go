@@ -1,7 +1,6 @@
 package race
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"sync"
@@ -11,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tasklane/tasks/internal/storetest"
-	"github.com/tasklane/tasks/taskstore"
 )
 
 // How long TestRace runs, and what its actors decide.
@@ -41,14 +39,12 @@ func TestRace(t *testing.T) {
 	}
 	t.Logf("%s=%v %s=%d", raceTime, length, raceSeed, seed)
 
-	kinds := []string{"locking", "optimistic", "both"}
 	// A round of its own every ten seconds keeps the histories short.
-	rounds := max(len(kinds), int(length/(10*time.Second)))
+	rounds := max(1, int(length/(10*time.Second)))
 	for i := range rounds { //nolint:paralleltest // one after the other
-		kind := kinds[i%len(kinds)]
-		t.Run(fmt.Sprintf("%s %d", kind, i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			r := newRace(t)
-			r.run(raceOf(kind), seed+uint64(i), endByStore, length/time.Duration(rounds), enough)
+			r.run(seed+uint64(i), endByStore, length/time.Duration(rounds), enough)
 			for _, problem := range r.problems() {
 				t.Error(problem)
 			}
@@ -60,39 +56,25 @@ func TestRace(t *testing.T) {
 // anything is the condition for the end of a short race: none.
 func anything(*race) bool { return true }
 
-// raceOf returns the options of the four programs that the workers belong to.
-func raceOf(kind string) [][]taskstore.Option {
-	citus := taskstore.WithCitus()
-	switch kind {
-	case "locking":
-		return [][]taskstore.Option{{}, {}, {}, {}}
-	case "optimistic":
-		return [][]taskstore.Option{{citus}, {citus}, {citus}, {citus}}
-	default:
-		return [][]taskstore.Option{{}, {}, {citus}, {citus}}
-	}
-}
-
 // run starts all actors. They stop after that time, and not before enough reports true.
-func (r *race) run(programs [][]taskstore.Option, seed uint64, end endLeases, length time.Duration,
-	enough func(*race) bool) {
+func (r *race) run(seed uint64, end endLeases, length time.Duration, enough func(*race) bool) {
 	r.t.Helper()
 	var running sync.WaitGroup
 	others := r.pool("store", 6)
-	store := taskstore.New(others)
+	store := storetest.NewStore(others)
 	r.actor(seed).produce(store)
-	for _, options := range programs {
-		s := taskstore.New(r.pool("store", 4), options...)
+	for range 4 { // programs
+		s := storetest.NewStore(r.pool("store", 4))
 		for i := range 4 {
 			w := worker{actor: r.actor(seed), store: s, most: []int{1, 1, 5, 20}[i], end: end}
 			running.Go(w.run)
 		}
 	}
-	for _, options := range [][]taskstore.Option{programs[0], programs[len(programs)-1]} {
+	for range 2 {
 		w := &runner{actor: r.actor(seed), held: map[int64]*runLease{}, leases: map[version]*runLease{}}
 		r.runners = append(r.runners, w)
 		pool := r.pool("store", 8)
-		running.Go(func() { w.run(taskstore.New(pool, options...), pool) })
+		running.Go(func() { w.run(storetest.NewStore(pool), pool) })
 	}
 	start := func(pause time.Duration, act func(a *actor)) {
 		a := r.actor(seed)

@@ -31,7 +31,7 @@ func TestWorkerProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Fatal(taskwork.Run(context.Background(), taskstore.New(pool), config(), handler(pool)))
+	t.Fatal(taskwork.Run(context.Background(), storetest.NewStore(pool), config(), handler(pool)))
 }
 
 func TestKilledProcesses(t *testing.T) {
@@ -82,6 +82,7 @@ func TestBackendsTerminated(t *testing.T) {
 // The server loses a process and restarts itself: for a moment nobody can connect, and open transactions are gone.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "it restarts a server of its own, which has no Citus")
 	s := newScene(t, ownServer(t), 400)
 	s.worker(t, s.Pool, config())
 	for done := 100; done < s.tasks; done += 150 {
@@ -114,7 +115,7 @@ func ownServer(t *testing.T, opts ...pgserver.Option) *storetest.Bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return &storetest.Bundle{URL: server.URL, Admin: pool, Pool: pool, Store: taskstore.New(pool)}
+	return &storetest.Bundle{URL: server.URL, Admin: pool, Pool: pool, Store: storetest.NewStore(pool)}
 }
 
 // crash kills a process of the server.
@@ -166,7 +167,7 @@ func TestOutageLongerThanTheLease(t *testing.T) {
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			store := taskstore.New(pool)
+			store := storetest.NewStore(pool)
 			cfg.Workers = 5
 			one := storetest.Start(func() error { return taskwork.Run(ctx, store, cfg, h) })
 			two := storetest.Start(func() error { return taskwork.Run(ctx, store, cfg, h) })
@@ -201,6 +202,7 @@ func TestOutageLongerThanTheLease(t *testing.T) {
 // Programs that we do not control save stale rows in seconds, and an operator resets tasks by hand.
 func TestForeignWriters(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "its foreign writer calls random() in an UPDATE, which Citus refuses")
 	s := newScene(t, storetest.Setup(t), 1000)
 	s.worker(t, s.Pool, config())
 	s.worker(t, s.Pool, config())
@@ -267,7 +269,7 @@ func TestLongHandler(t *testing.T) {
 	}
 	runs := []<-chan error{
 		storetest.Start(func() error { return taskwork.Run(ctx, s.Store, cfg, work) }),
-		storetest.Start(func() error { return taskwork.Run(ctx, taskstore.New(s.Pool), cfg, work) }),
+		storetest.Start(func() error { return taskwork.Run(ctx, storetest.NewStore(s.Pool), cfg, work) }),
 	}
 	s.completed(t, "1")
 	stop()
@@ -291,7 +293,7 @@ func TestLostHeartbeat(t *testing.T) {
 	seen := newWatch(&cfg)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	err := taskwork.Run(ctx, taskstore.New(pool), cfg, func(ctx context.Context, task taskstore.Task) error {
+	err := taskwork.Run(ctx, storetest.NewStore(pool), cfg, func(ctx context.Context, task taskstore.Task) error {
 		defer stop()
 		version := task.UpdatedAt
 		moved := func() {

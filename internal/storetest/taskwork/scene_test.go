@@ -82,7 +82,7 @@ var errMind = errors.New("changed its mind")
 func (s *scene) worker(t *testing.T, pool *pgxpool.Pool, cfg taskwork.Config) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := storetest.Start(func() error { return taskwork.Run(ctx, taskstore.New(pool), cfg, handler(pool)) })
+	done := storetest.Start(func() error { return taskwork.Run(ctx, storetest.NewStore(pool), cfg, handler(pool)) })
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

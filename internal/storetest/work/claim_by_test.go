@@ -24,82 +24,80 @@ func owned(t *testing.T, s *taskstore.Store, n int, integration, client, templat
 // A claim by an owner takes the oldest of that owner's pending tasks, and no others.
 func TestClaimByTakesOnlyWhatTheFilterSelects(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, _ *storetest.Bundle, s *taskstore.Store) {
-		one := owned(t, s, 2, 1, 1, 1)
-		two := owned(t, s, 2, 2, 1, 1)
-		three := owned(t, s, 2, 1, 1, 2)
-		take := func(what string, f taskstore.Filter, n int, want ...int64) {
-			t.Helper()
-			ts, err := s.ClaimBy(t.Context(), f, n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			storetest.WantIDs(t, what, storetest.IDs(ts), want...)
+	s := storetest.Setup(t).Store
+	one := owned(t, s, 2, 1, 1, 1)
+	two := owned(t, s, 2, 2, 1, 1)
+	three := owned(t, s, 2, 1, 1, 2)
+	take := func(what string, f taskstore.Filter, n int, want ...int64) {
+		t.Helper()
+		ts, err := s.ClaimBy(t.Context(), f, n)
+		if err != nil {
+			t.Fatal(err)
 		}
-		take("of template 2", taskstore.ByTemplate(2), 1, three[0])
-		take("of integration 2", taskstore.ByIntegration(2), 10, two...)
-		take("of integration 2, again", taskstore.ByIntegration(2), 10)
-		take("of a batch", taskstore.ByBatch(taskstore.Batch{IntegrationID: 1, ClientID: 1, TemplateID: 2}), 10, three[1])
-		take("of nobody", taskstore.ByTemplate(77), 10)
-		take("of all", taskstore.Filter{}, 10, one...)
-		for name, f := range map[string]taskstore.Filter{
-			"user": taskstore.ByUser(1), "client": taskstore.ByClient(1), "account": taskstore.ByAccount(1),
-			"status": taskstore.ByStatus(taskstore.Pending), "both": taskstore.ByTemplate(1).WithStatus(taskstore.Pending),
-		} {
-			if _, err := s.ClaimBy(t.Context(), f, 1); err == nil {
-				t.Errorf("claimed by %s", name)
-			} else {
-				storetest.WantError(t, err, taskstore.ErrInvalid)
-			}
+		storetest.WantIDs(t, what, storetest.IDs(ts), want...)
+	}
+	take("of template 2", taskstore.ByTemplate(2), 1, three[0])
+	take("of integration 2", taskstore.ByIntegration(2), 10, two...)
+	take("of integration 2, again", taskstore.ByIntegration(2), 10)
+	take("of a batch", taskstore.ByBatch(taskstore.Batch{IntegrationID: 1, ClientID: 1, TemplateID: 2}), 10, three[1])
+	take("of nobody", taskstore.ByTemplate(77), 10)
+	take("of all", taskstore.Filter{}, 10, one...)
+	for name, f := range map[string]taskstore.Filter{
+		"user": taskstore.ByUser(1), "client": taskstore.ByClient(1), "account": taskstore.ByAccount(1),
+		"status": taskstore.ByStatus(taskstore.Pending), "both": taskstore.ByTemplate(1).WithStatus(taskstore.Pending),
+	} {
+		if _, err := s.ClaimBy(t.Context(), f, 1); err == nil {
+			t.Errorf("claimed by %s", name)
+		} else {
+			storetest.WantError(t, err, taskstore.ErrInvalid)
 		}
-	})
+	}
 }
 
 // Integrations have their turn one after the other, whatever backlog one of them has.
 func TestClaimFairTakesInTurn(t *testing.T) {
 	t.Parallel()
-	eachClaim(t, func(t *testing.T, _ *storetest.Bundle, s *taskstore.Store) {
-		owned(t, s, 1000, 1, 1, 1)
-		for integration := range int64(9) {
-			owned(t, s, 3, integration+2, 1, 1)
+	s := storetest.Setup(t).Store
+	owned(t, s, 1000, 1, 1, 1)
+	for integration := range int64(9) {
+		owned(t, s, 3, integration+2, 1, 1)
+	}
+	seen := map[int64]int{}
+	claim := func(n, want int) {
+		t.Helper()
+		ts, err := s.ClaimFair(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
 		}
-		seen := map[int64]int{}
-		claim := func(n, want int) {
-			t.Helper()
-			ts, err := s.ClaimFair(t.Context(), n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(ts) != want {
-				t.Fatalf("claimed %d tasks, want %d", len(ts), want)
-			}
-			for _, task := range ts {
-				seen[task.IntegrationID]++
-			}
+		if len(ts) != want {
+			t.Fatalf("claimed %d tasks, want %d", len(ts), want)
 		}
-		claim(4, 4)
-		claim(4, 4)
-		claim(2, 2)
-		for integration := range int64(10) {
-			if seen[integration+1] != 1 {
-				t.Errorf("after one round integration %d had %d turns: %v", integration+1, seen[integration+1], seen)
-			}
+		for _, task := range ts {
+			seen[task.IntegrationID]++
 		}
-		claim(20, 20)
-		for integration := range int64(10) {
-			if seen[integration+1] != 3 {
-				t.Errorf("after three rounds integration %d had %d turns: %v", integration+1, seen[integration+1], seen)
-			}
+	}
+	claim(4, 4)
+	claim(4, 4)
+	claim(2, 2)
+	for integration := range int64(10) {
+		if seen[integration+1] != 1 {
+			t.Errorf("after one round integration %d had %d turns: %v", integration+1, seen[integration+1], seen)
 		}
-		claim(500, 500) // what only one of them has
-		claim(1000, 497)
-		claim(1, 0)
-		owned(t, s, 1, 77, 1, 1)
-		claim(1, 1)
-		if _, err := s.ClaimFair(t.Context(), 0); err == nil {
-			t.Error("claimed 0 tasks")
+	}
+	claim(20, 20)
+	for integration := range int64(10) {
+		if seen[integration+1] != 3 {
+			t.Errorf("after three rounds integration %d had %d turns: %v", integration+1, seen[integration+1], seen)
 		}
-	})
+	}
+	claim(500, 500) // what only one of them has
+	claim(1000, 497)
+	claim(1, 0)
+	owned(t, s, 1, 77, 1, 1)
+	claim(1, 1)
+	if _, err := s.ClaimFair(t.Context(), 0); err == nil {
+		t.Error("claimed 0 tasks")
+	}
 }
 
 // However many claim in turn, no task is taken twice, and none is left.
@@ -114,7 +112,7 @@ func TestClaimsInTurnBesideEachOther(t *testing.T) {
 	var claimed []int64
 	var wg sync.WaitGroup
 	for range 4 {
-		s := taskstore.New(b.Pool)
+		s := storetest.NewStore(b.Pool)
 		wg.Go(func() {
 			for {
 				ts, err := s.ClaimFair(t.Context(), 13)

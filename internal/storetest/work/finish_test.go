@@ -138,7 +138,7 @@ func TestHeartbeatRenewsInPlace(t *testing.T) {
 func TestNoTasksNoStatement(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
-	s := taskstore.New(b.Pool)
+	s := storetest.NewStore(b.Pool)
 	b.Pool.Close()
 	for name, f := range storetest.Finishes {
 		if err := f.End(s, t.Context()); err != nil {

@@ -72,7 +72,7 @@ func finishFromStdin(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	store, tasks := taskstore.New(conn), []taskstore.Task{task}
+	store, tasks := storetest.NewStore(conn), []taskstore.Task{task}
 	if err := store.Heartbeat(t.Context(), tasks); err != nil {
 		t.Fatal(err)
 	}

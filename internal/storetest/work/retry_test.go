@@ -58,7 +58,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 			}
 			leases := storetest.Claim(t, b.Store, 2)
 			failed := []int64{b.In(t, taskstore.Failed).ID, b.In(t, taskstore.Failed).ID}
-			s := taskstore.New(b.Pool) // it has no mark yet
+			s := storetest.NewStore(b.Pool) // it has no mark yet
 
 			for _, code := range []string{"40001", "40P01"} {
 				storetest.FailWrites(t, b, code, 1)
@@ -86,6 +86,7 @@ func TestTransientFailuresOfWorkAreRetried(t *testing.T) {
 // A worker and another transaction lock two rows in opposite orders. The worker's statement is sent again.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
+	storetest.NotOnCitus(t, "the victim is chosen by a setting of the session, which the nodes do not have")
 	b := storetest.Setup(t)
 	b.CreateMany(t, 2)
 	tasks := storetest.Claim(t, b.Store, 2)
@@ -129,7 +130,7 @@ func TestSerializableSessionsClaim(t *testing.T) {
 	var done []<-chan error
 	for range 4 {
 		done = append(done, storetest.Start(func() error {
-			s := taskstore.New(pool)
+			s := storetest.NewStore(pool)
 			for {
 				ts, err := s.Claim(t.Context(), 5)
 				if err != nil || len(ts) == 0 {
