@@ -204,7 +204,8 @@ func terminated(t *testing.T, sc *scene) error {
 	sc.open(t)
 	defer sc.hang(t)()
 	return sc.blocked(t.Context(), t, func() {
-		sc.Exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		// It is awake for a moment now and then, and then waits for nothing.
+		sc.WaitFor(t, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`)
 	})
 }
