@@ -23,7 +23,9 @@ func storeList(ctx context.Context, store *taskstore.Store, integration int64) (
 	return store.List(ctx, taskstore.ByIntegration(integration), taskstore.Page{})
 }
 
-func storeWork(ctx context.Context, pool *pgxpool.Pool, effect func(context.Context, pgx.Tx, taskstore.Task) error) error {
+func storeWork(
+	ctx context.Context, pool *pgxpool.Pool, effect func(context.Context, pgx.Tx, taskstore.Task) error,
+) error {
 	return taskwork.Run(ctx, taskstore.New(pool), taskwork.Config{}, func(ctx context.Context, t taskstore.Task) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			if err := effect(ctx, tx, t); err != nil {

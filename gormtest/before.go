@@ -28,7 +28,9 @@ type Task struct {
 
 // gormCreate, gormList and gormWork are a service as it is written with GORM and a loop of its own.
 func gormCreate(db *gorm.DB, argument string) error {
-	return db.Create(&Task{IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: argument}).Error
+	return db.Create(&Task{
+		IntegrationID: 1, UserID: 2, ClientID: 3, AccountID: 4, TemplateID: 5, Argument: argument,
+	}).Error
 }
 
 func gormList(db *gorm.DB, integration int64) (tasks []Task, err error) {

@@ -65,7 +65,9 @@ func (r report) table() string {
 	row("`--backfill-max-lag`", func(run result) string { return run.MaxLag })
 	b.WriteString("|---" + strings.Repeat("|---", len(r.Runs)) + "|\n")
 	row("time, s", number("%.0f", func(r result) []any { return []any{r.Seconds} }))
-	row("WAL, the writers' too, MB (bytes a row)", number("%.0f (%.0f)", func(r result) []any { return []any{r.WALMB, r.WALPerRow} }))
+	row("WAL, the writers' too, MB (bytes a row)", number("%.0f (%.0f)", func(r result) []any {
+		return []any{r.WALMB, r.WALPerRow}
+	}))
 	row("pages written whole to it", number("%d", func(r result) []any { return []any{r.FullPages} }))
 	row("updates that left the indexes alone (HOT), %", number("%.0f", func(r result) []any { return []any{r.HOT} }))
 	row("table before and after, MB",

@@ -46,7 +46,8 @@ type side struct {
 	pool *pgxpool.Pool
 }
 
-// cell is what is measured: a number of workers do something until the time is over. It returns how many tasks that was.
+// cell is what is measured: a number of workers do something until the time is over. It returns how many tasks that
+// was.
 type cell struct {
 	name    string
 	workers int

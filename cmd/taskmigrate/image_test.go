@@ -37,7 +37,8 @@ func TestContainerImage(t *testing.T) {
 	if user := facts[0].Config.User; user != "65532:65532" {
 		t.Errorf("it runs as %q", user)
 	}
-	if _, err := exec.CommandContext(t.Context(), "docker", "run", "--rm", "--entrypoint", "/bin/sh", image).Output(); err == nil {
+	shell := exec.CommandContext(t.Context(), "docker", "run", "--rm", "--entrypoint", "/bin/sh", image)
+	if err := shell.Run(); err == nil {
 		t.Error("it has a shell")
 	}
 

@@ -95,7 +95,8 @@ FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`}, "a_min"},
 			}
 			_, err := b.Up(t.Context(), Newest)
 			failure := wantKind(t, err, Failed)
-			if failure.File != "00007_backfill_times.sql" || !regexp.MustCompile(`ids \d+, \d+, \d+`).MatchString(failure.Message) ||
+			named := regexp.MustCompile(`ids \d+, \d+, \d+`).MatchString(failure.Message)
+			if failure.File != "00007_backfill_times.sql" || !named ||
 				!strings.Contains(failure.Hint, test.reason) {
 				t.Errorf("up says %q, %q in %q", failure.Message, failure.Hint, failure.File)
 			}

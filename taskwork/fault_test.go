@@ -1,0 +1,205 @@
+package taskwork
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tasklane/tasks/taskstore"
+)
+
+func TestOutageEndsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(6)
+		work := func(_ context.Context, task taskstore.Task) error {
+			time.Sleep(time.Duration(task.ID) * time.Minute) // some end before, some in, some after the outage
+			return nil
+		}
+		r := start(t, m, Config{SilentFor: 30 * time.Second}, work)
+		other := start(t, m, Config{SilentFor: 30 * time.Second}, work)
+		wait(90 * time.Second)
+		m.set(func() { m.down = errDown })
+		wait(2 * time.Minute) // four leases long
+		m.set(func() { m.down = nil })
+		wait(10 * time.Minute)
+		if n := len(r.told(Started)) + len(other.told(Started)); n != 6 {
+			t.Errorf("%d starts of 6 tasks", n)
+		}
+		for _, run := range []*rig{r, other} {
+			run.want(t, Lost)
+			run.want(t, Requeued)
+			run.want(t, Away, "0: connection refused")
+			run.want(t, Back, "0")
+			run.finish(t)
+		}
+		for id := int64(1); id <= 6; id++ {
+			r.wantStatus(t, id, taskstore.Completed)
+		}
+	})
+}
+
+// A worker requeues nothing before others, who may have been cut off as it was, had the time to renew their leases.
+func TestTasksOfTheDeadAreRequeued(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(0)
+		dead := func(id int64) { // somebody claimed it a while ago
+			m.add(id, taskstore.Processing)
+			m.rows[id].UpdatedAt = taskstore.MillisOf(time.Now().Add(-time.Hour))
+		}
+		dead(1)
+		r := start(t, m, Config{SilentFor: 30 * time.Second}, nothing)
+		wait(29 * time.Second)
+		r.want(t, Requeued)
+		wait(10 * time.Second)
+		r.want(t, Requeued, "0")
+		r.want(t, Completed, "1")
+
+		m.set(func() { m.down = errDown })
+		wait(time.Minute)
+		m.set(func() {
+			m.down = nil
+			dead(2)
+		})
+		wait(29 * time.Second)
+		r.want(t, Requeued, "0")
+		wait(15 * time.Second)
+		r.want(t, Requeued, "0", "0")
+		r.want(t, Completed, "1", "2")
+		r.finish(t)
+	})
+}
+
+// A call that was done, and whose answer is lost.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	lose := func(m *memory, call string, err error) {
+		m.after = func(c string) error {
+			if c != call {
+				return nil
+			}
+			m.after = nil
+			return fmt.Errorf("%w: %w", taskstore.ErrUncertain, err)
+		}
+	}
+	t.Run("of an end", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			r := start(t, m, Config{}, sleep(time.Second))
+			wait(500 * time.Millisecond)
+			m.set(func() {
+				m.before = func(_ string, e taskstore.Ended) error {
+					if len(e.Completed) > 0 {
+						m.before = nil
+						lose(m, "exchange", errDown)
+					}
+					return nil
+				}
+			})
+			wait(time.Minute)
+			r.want(t, Lost)
+			r.want(t, Completed, "1 unsure")
+			r.wantStatus(t, 1, taskstore.Completed)
+			r.finish(t)
+		})
+	})
+	// It was done or not, and a heartbeat or the end of the handler is what comes next.
+	for name, test := range map[string]struct {
+		done error
+		took time.Duration
+	}{
+		"of a heartbeat":                  {errDown, 10 * time.Minute},
+		"of a heartbeat before the end":   {errDown, 10*time.Second + 4*time.Millisecond},
+		"of a heartbeat that is not done": {errUndone, 10 * time.Minute},
+		"of one not done before the end":  {errUndone, 10*time.Second + 4*time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory(1)
+				r := start(t, m, Config{}, sleep(test.took))
+				wait(time.Second)
+				m.set(func() { lose(m, "commit", test.done) })
+				wait(time.Hour)
+				r.want(t, Lost)
+				r.want(t, Away, "0: connection refused")
+				r.want(t, Completed, "1")
+				r.wantStatus(t, 1, taskstore.Completed)
+				r.finish(t)
+			})
+		})
+	}
+	t.Run("of a claim", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			lose(m, "exchange", errDown)
+			r := start(t, m, Config{}, nothing)
+			wait(10 * time.Minute)
+			r.want(t, Requeued, "0")
+			r.want(t, Completed, "1")
+			r.finish(t)
+		})
+	})
+}
+
+// One row that cannot be ended is no reason why others are not.
+func TestOneRowDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	refusal := &pgconn.PgError{Code: "P0001", SeverityUnlocalized: "ERROR", Message: "no"}
+	has := func(e taskstore.Ended, id int64) bool {
+		return slices.ContainsFunc(e.Completed, func(t taskstore.Task) bool { return t.ID == id })
+	}
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(20)
+			m.before = func(_ string, e taskstore.Ended) error {
+				if has(e, 3) {
+					return refusal
+				}
+				return nil
+			}
+			r := start(t, m, Config{Retry: func(int, error) (time.Duration, bool) { return 0, false }}, nothing)
+			wait(time.Second)
+			if n := len(r.told(Completed)); n != 19 {
+				t.Errorf("%d tasks completed, want 19", n)
+			}
+			r.want(t, Failed, "3: the task's completion was refused: "+refusal.Error())
+			r.want(t, Away)
+			r.finish(t)
+		})
+	})
+	t.Run("locked", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(100)
+			m.locked = 3
+			r := start(t, m, Config{}, sleep(time.Second))
+			wait(30 * time.Second)
+			if n := len(r.told(Completed)); n < 89 {
+				t.Errorf("%d tasks completed", n)
+			}
+			wait(time.Minute)
+			if n := len(r.told(Completed)); n != 99 {
+				t.Errorf("%d tasks completed, want 99", n)
+			}
+			m.set(func() { m.locked = 0 })
+			wait(time.Minute)
+			r.wantStatus(t, 3, taskstore.Completed)
+			r.want(t, Lost)
+			r.want(t, Away)
+			if len(r.told(Delayed)) == 0 {
+				t.Error("nobody was told of the delay")
+			}
+			r.finish(t)
+		})
+	})
+}
