@@ -35,7 +35,7 @@ type Event struct {
 	Err     error
 	RetryIn time.Duration
 
-	// Unsure is set where a task's end was sent, the answer was lost, and the lease is gone since: the task was
+	// Unsure is set where a task's end was sent, its answer was lost or is late, and the lease is gone: the task was
 	// ended, or else it was requeued and is handled again.
 	Unsure bool
 }

@@ -2,6 +2,7 @@ package taskwork
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -136,6 +137,33 @@ func TestLostAnswers(t *testing.T) {
 			})
 		})
 	}
+	// Another trip brings the task, which was retried, before the answer that it has failed.
+	t.Run("overtaken", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(2)
+			m.late = 10 * time.Second
+			again := false
+			cfg := Config{
+				Workers: 2, Retry: func(int, error) (time.Duration, bool) { return time.Millisecond, true },
+			}
+			r := start(t, m, cfg, func(_ context.Context, task taskstore.Task) error {
+				switch {
+				case task.ID == 2:
+					time.Sleep(5 * time.Second)
+				case !again:
+					again = true
+					return errors.New("a passing fault")
+				}
+				return nil
+			})
+			wait(time.Minute)
+			r.want(t, Lost)
+			r.want(t, Failed, "1 unsure: a passing fault")
+			r.want(t, Completed, "2", "1")
+			r.finish(t)
+		})
+	})
 	t.Run("of a claim", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

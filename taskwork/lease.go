@@ -1,10 +1,12 @@
 package taskwork
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,8 +70,11 @@ func (l *lease) advance() bool {
 
 // start begins to work on a task that was claimed.
 func (o *owner) start(t taskstore.Task) {
-	if old := o.leases[t.ID]; old != nil {
-		o.lose(old, nil) // it was put back, and claimed anew
+	if old := o.leases[t.ID]; old != nil { // it was put back, and claimed anew
+		if old.end.Kind != "" && !slices.Contains(o.ended, old) { // by its end, perhaps, whose answer is on its way
+			old.maybe = cmp.Or(old.maybe, old.end.Kind)
+		}
+		o.lose(old, nil)
 	}
 	l := &lease{owner: o, task: t, versions: []taskstore.Millis{t.UpdatedAt}, token: make(chan struct{}, 1)}
 	l.giveBack()

@@ -23,6 +23,7 @@ type memory struct {
 	down     error                                      // what each call returns
 	before   func(call string, e taskstore.Ended) error // what an exchange returns without being done
 	after    func(call string) error                    // what a call returns although it was done
+	late     time.Duration                              // how much later the next answer to a failure comes
 	locked   int64                                      // somebody has locked that row
 	arrival  chan struct{}
 	calls    []string
@@ -119,7 +120,12 @@ func (m *memory) Exchange(
 	if err != nil {
 		return nil, err
 	}
+	var late time.Duration
+	defer func() { time.Sleep(late) }()
 	defer end()
+	if len(e.Failed) > 0 {
+		late, m.late = m.late, 0
+	}
 	var lost []int64
 	finish := func(t taskstore.Task, to taskstore.Status) bool {
 		row := m.rows[t.ID]
