@@ -40,6 +40,7 @@ type fault struct {
 	answer    float64 // the part of the answer that reaches the client
 	mute      bool    // then nothing more happens, until heal; else both connections are closed
 
+	taken  bool          // by a request
 	hit    chan struct{} // closed when that has happened
 	healed chan struct{}
 }
@@ -97,10 +98,11 @@ func (p *proxy) take(r request) *fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.fault
-	if f == nil || f.done() || r.statement != f.statement || r.runs == f.prepare {
+	if f == nil || f.taken || r.statement != f.statement || r.runs == f.prepare {
 		return nil
 	}
-	if f.skip--; f.skip >= 0 {
+	f.skip--
+	if f.taken = f.skip < 0; !f.taken {
 		return nil
 	}
 	return f
