@@ -24,7 +24,8 @@ type Ended struct {
 // error nothing was done, or, with ErrUncertain, nobody knows. A task belongs into one part of e only.
 //
 // Outside a caller's transaction it waits for a row that somebody else has locked for a quarter of a second at most,
-// so that the other tasks need not wait: then the error's SQLSTATE is 55P03, and a Heartbeat renews those that are free.
+// or less where lock_timeout says so, and so the other tasks need not wait: then the error's SQLSTATE is 55P03, and a
+// Heartbeat renews those that are free.
 func (s *Store) Exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task, error) {
 	ts, err := s.exchange(ctx, e, f, n)
 	return ts, fail(err, "exchange %d tasks", len(e.Completed)+len(e.Released)+len(e.Failed))
@@ -89,7 +90,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	if n > 0 && !together && err == nil {
 		ts, claimErr = s.claimOnShards(ctx, f, n)
 	}
-	if together && isPoison(err) && !s.inTransaction() {
+	if together && s.goesAround(err) {
 		// One of the two parts met a row that refuses: nothing was done. The ends are told apart from the claim.
 		if err = s.pipelined(ctx, steps(false)); err == nil {
 			ts, claimErr = s.claimFrom(ctx, f, at.at, n)
@@ -113,6 +114,11 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	return ts, conflict(lost)
 }
 
+// waitBriefly limits how long each lock is waited for, until the implicit transaction ends. A session that waits less
+// long, and not for ever, which is 0, keeps its own limit.
+const waitBriefly = `SELECT set_config('lock_timeout', '250ms', true)
+WHERE current_setting('lock_timeout')::interval NOT BETWEEN '1ms' AND '250ms'`
+
 // pipelined runs statements in one round trip, and in one implicit transaction: they are sent before any answer is
 // read, with one Sync behind the last, which is when the server commits. In a caller's transaction they belong to that.
 func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
@@ -131,8 +137,9 @@ func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 	}
 	_, err := write(ctx, s, func(db DB) (struct{}, error) {
 		p := &pipeline{DB: db}
-		if !s.inTransaction() {
-			p.batch.Queue("SELECT set_config('lock_timeout', '250ms', true)") // until the implicit transaction ends
+		autonomous := !s.inTransaction()
+		if autonomous {
+			p.batch.Queue(waitBriefly)
 		}
 		for _, step := range steps {
 			if err := step(p); !errors.Is(err, errQueued) {
@@ -141,7 +148,7 @@ func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 		}
 		p.results = db.SendBatch(ctx, &p.batch)
 		var err error
-		if !s.inTransaction() {
+		if autonomous {
 			_, err = p.results.Exec()
 		}
 		for _, step := range steps {
