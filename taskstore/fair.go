@@ -23,10 +23,10 @@ func (s *Store) claimFair(ctx context.Context, n int) ([]Task, error) {
 	}
 	var all []Task
 	for looked := false; len(all) < n; {
-		turns := s.ring.next(n - len(all))
+		turns := s.ring.next(n-len(all), looked)
 		if len(turns) == 0 {
 			if looked {
-				return all, nil
+				break
 			}
 			began := time.Now()
 			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
@@ -126,11 +126,12 @@ type turn struct {
 	quota       int
 }
 
-// next hands out n tasks among the integrations whose turn it is. It returns none if the ring is empty or old.
-func (r *ring) next(n int) []turn {
+// next hands out n tasks among the integrations whose turn it is. It returns none if the ring is empty, or old: but a
+// claim that has looked for integrations goes on with what it found, however long its statements take.
+func (r *ring) next(n int, looked bool) []turn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.ids) == 0 || !time.Now().Before(r.until) {
+	if len(r.ids) == 0 || !looked && !time.Now().Before(r.until) {
 		return nil
 	}
 	turns := make([]turn, min(n, len(r.ids)))
