@@ -11,57 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const claimPendingIDsOnShard = `-- name: ClaimPendingIDsOnShard :many
-
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-        + (updated_at >= (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000)::integer * $1::bigint
-WHERE id = ANY ($2::bigint[]) AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.id = ANY ($2::bigint[]) AND old.status = 0
-    ORDER BY old.id
-    FOR NO KEY UPDATE SKIP LOCKED))
-RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
-`
-
-// Twins of statements that Citus refuses, or runs on every shard one caller after the other. `OnShard` ones lock rows
-// and pass by those that somebody else has locked: all their @ids have to lie on one shard (ListShards tells), and they
-// name @ids for each table, so that Citus sends the whole statement there. `OnShards` ones take ids of any shards, and
-// ask only those. Citus allows no CASE around statement_timestamp().
-// As ClaimPendingIDs, for a claim in a caller's transaction, where Citus does not send tasks_claim to a node.
-func (q *Queries) ClaimPendingIDsOnShard(ctx context.Context, step int64, ids []int64) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimPendingIDsOnShard, step, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.IntegrationID,
-			&i.UserID,
-			&i.ClientID,
-			&i.AccountID,
-			&i.TemplateID,
-			&i.Argument,
-			&i.Status,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const claimTasksOnShard = `-- name: ClaimTasksOnShard :many
+
 SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks_claim(
     $1::bigint, $2::integer, $3::bigint, $4::bigint[],
     $5::bigint, $6::bigint, $7::bigint)
@@ -77,6 +28,10 @@ type ClaimTasksOnShardParams struct {
 	TemplateID    pgtype.Int8 `json:"template_id"`
 }
 
+// Twins of statements that Citus refuses, or runs on every shard one caller after the other. `OnShard` ones lock rows
+// and pass by those that somebody else has locked: all their @ids have to lie on one shard (ListShards tells), and they
+// name @ids for each table, so that Citus sends the whole statement there. `OnShards` ones take ids of any shards, and
+// ask only those. Citus allows no CASE around statement_timestamp().
 // ClaimTasks and its kin, on the shard of the id @anchor: see schema/citus.sql.
 // @sqlc-vet-disable
 func (q *Queries) ClaimTasksOnShard(ctx context.Context, arg ClaimTasksOnShardParams) ([]Task, error) {
@@ -542,57 +497,6 @@ func (q *Queries) ListShards(ctx context.Context, ids []int64) ([]ListShardsRow,
 	return items, nil
 }
 
-const listSilent = `-- name: ListSilent :many
-SELECT id FROM tasks
-WHERE status = 1
-    AND (updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
-         OR (id, updated_at) IN (SELECT unnest($2::bigint[]), unnest($3::bigint[])))
-    AND ($4::bigint IS NULL OR integration_id = $4)
-    AND ($5::bigint IS NULL OR client_id = $5)
-    AND ($6::bigint IS NULL OR template_id = $6)
-ORDER BY id
-LIMIT $7::integer
-`
-
-type ListSilentParams struct {
-	SilentForMs   int64       `json:"silent_for_ms"`
-	Ids           []int64     `json:"ids"`
-	Versions      []int64     `json:"versions"`
-	IntegrationID pgtype.Int8 `json:"integration_id"`
-	ClientID      pgtype.Int8 `json:"client_id"`
-	TemplateID    pgtype.Int8 `json:"template_id"`
-	MaxRows       int32       `json:"max_rows"`
-}
-
-// What RequeueTasks would put back.
-func (q *Queries) ListSilent(ctx context.Context, arg ListSilentParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, listSilent,
-		arg.SilentForMs,
-		arg.Ids,
-		arg.Versions,
-		arg.IntegrationID,
-		arg.ClientID,
-		arg.TemplateID,
-		arg.MaxRows,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listThere = `-- name: ListThere :many
 SELECT id FROM tasks WHERE id = ANY ($1::bigint[])
 `
@@ -659,46 +563,6 @@ func (q *Queries) NoteFailures(ctx context.Context, ids []int64, reasons []strin
 	return err
 }
 
-const requeueTasksOnShard = `-- name: RequeueTasksOnShard :many
-UPDATE tasks
-SET status = 0,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.id = ANY ($1::bigint[]) AND old.status = 1
-        AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $2::bigint
-             OR (old.id, old.updated_at) IN (SELECT unnest($3::bigint[]), unnest($4::bigint[])))
-    ORDER BY old.id
-    FOR NO KEY UPDATE SKIP LOCKED))
-RETURNING id
-`
-
-// RequeueTasks for some tasks.
-func (q *Queries) RequeueTasksOnShard(ctx context.Context, ids []int64, silentForMs int64, aheadIds []int64, versions []int64) ([]int64, error) {
-	rows, err := q.db.Query(ctx, requeueTasksOnShard,
-		ids,
-		silentForMs,
-		aheadIds,
-		versions,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const reserveIDs = `-- name: ReserveIDs :one
 SELECT
     array_agg(nextval(owned.seq))::bigint[] AS ids,
@@ -718,47 +582,6 @@ func (q *Queries) ReserveIDs(ctx context.Context, rows int32) (ReserveIDsRow, er
 	var i ReserveIDsRow
 	err := row.Scan(&i.Ids, &i.NowMs)
 	return i, err
-}
-
-const retryDueTasksOnShard = `-- name: RetryDueTasksOnShard :many
-WITH due AS MATERIALIZED (
-    SELECT old.id, old.status
-    FROM task_failures AS known
-    JOIN tasks AS old ON old.id = known.task_id
-    WHERE known.task_id = ANY ($1::bigint[]) AND old.id = ANY ($1::bigint[])
-        AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
-    ORDER BY known.retry_at
-    FOR NO KEY UPDATE SKIP LOCKED
-), cleared AS (
-    UPDATE task_failures SET retry_at = NULL
-    WHERE task_id = ANY ($1::bigint[]) AND task_id = ANY (ARRAY(SELECT due.id FROM due))
-)
-UPDATE tasks
-SET status = 0,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
-RETURNING id
-`
-
-// RetryDueTasks for some tasks.
-func (q *Queries) RetryDueTasksOnShard(ctx context.Context, ids []int64) ([]int64, error) {
-	rows, err := q.db.Query(ctx, retryDueTasksOnShard, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const storeKeyedTask = `-- name: StoreKeyedTask :one

@@ -14,10 +14,9 @@ import (
 const claimPendingIDs = `-- name: ClaimPendingIDs :many
 UPDATE tasks
 SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
-            ELSE $1::bigint END)
-WHERE id = ANY (ARRAY(
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+        + (updated_at >= (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000)::integer * $1::bigint
+WHERE id = ANY ($2::bigint[]) AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.id = ANY ($2::bigint[]) AND old.status = 0
     ORDER BY old.id
@@ -25,7 +24,9 @@ WHERE id = ANY (ARRAY(
 RETURNING id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at
 `
 
-// ClaimTasks for the ids that ListPendingIDs gave. By primary key.
+// ClaimTasks for the ids that ListPendingIDs gave. By primary key. On Citus all of @ids lie on one shard (ListShards
+// tells); they are named for each table, so that Citus sends the whole statement there. It allows no CASE around
+// statement_timestamp(): hence the sum.
 func (q *Queries) ClaimPendingIDs(ctx context.Context, step int64, ids []int64) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimPendingIDs, step, ids)
 	if err != nil {
@@ -545,7 +546,7 @@ type ListDueParams struct {
 	MaxRows       int32       `json:"max_rows"`
 }
 
-// What RetryDueTasks would retry, but for tasks that refused a moment ago: for one that failed. As that, without locks.
+// What RetryDueTasks would retry, but for tasks that refused a moment ago: for RetryDueIDs. As that, without locks.
 func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, listDue,
 		arg.IntegrationID,
@@ -684,20 +685,23 @@ func (q *Queries) ListPendingIntegrations(ctx context.Context, maxRows int32) ([
 	return items, nil
 }
 
-const listStaleTasks = `-- name: ListStaleTasks :many
-SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
+const listSilent = `-- name: ListSilent :many
+SELECT id FROM tasks
 WHERE status = 1
-    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
-    AND ($2::bigint IS NULL OR integration_id = $2)
-    AND ($3::bigint IS NULL OR client_id = $3)
-    AND ($4::bigint IS NULL OR template_id = $4)
-    AND id <> ALL ($5::bigint[])
+    AND (updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
+         OR (id, updated_at) IN (SELECT unnest($2::bigint[]), unnest($3::bigint[])))
+    AND ($4::bigint IS NULL OR integration_id = $4)
+    AND ($5::bigint IS NULL OR client_id = $5)
+    AND ($6::bigint IS NULL OR template_id = $6)
+    AND id <> ALL ($7::bigint[])
 ORDER BY id
-LIMIT $6::integer
+LIMIT $8::integer
 `
 
-type ListStaleTasksParams struct {
+type ListSilentParams struct {
 	SilentForMs   int64       `json:"silent_for_ms"`
+	Ids           []int64     `json:"ids"`
+	Versions      []int64     `json:"versions"`
 	IntegrationID pgtype.Int8 `json:"integration_id"`
 	ClientID      pgtype.Int8 `json:"client_id"`
 	TemplateID    pgtype.Int8 `json:"template_id"`
@@ -705,14 +709,62 @@ type ListStaleTasksParams struct {
 	MaxRows       int32       `json:"max_rows"`
 }
 
-// What RequeueTasks would requeue, without doing it. @avoid are tasks that refused a moment ago. idx_status.
+// What RequeueTasks would requeue, but for tasks that refused a moment ago: for RequeueIDs. idx_status.
+func (q *Queries) ListSilent(ctx context.Context, arg ListSilentParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, listSilent,
+		arg.SilentForMs,
+		arg.Ids,
+		arg.Versions,
+		arg.IntegrationID,
+		arg.ClientID,
+		arg.TemplateID,
+		arg.Avoid,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStaleTasks = `-- name: ListStaleTasks :many
+SELECT id, integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at FROM tasks
+WHERE status = 1
+    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint
+    AND ($2::bigint IS NULL OR integration_id = $2)
+    AND ($3::bigint IS NULL OR client_id = $3)
+    AND ($4::bigint IS NULL OR template_id = $4)
+ORDER BY id
+LIMIT $5::integer
+`
+
+type ListStaleTasksParams struct {
+	SilentForMs   int64       `json:"silent_for_ms"`
+	IntegrationID pgtype.Int8 `json:"integration_id"`
+	ClientID      pgtype.Int8 `json:"client_id"`
+	TemplateID    pgtype.Int8 `json:"template_id"`
+	MaxRows       int32       `json:"max_rows"`
+}
+
+// What RequeueTasks would requeue, without doing it. idx_status.
 func (q *Queries) ListStaleTasks(ctx context.Context, arg ListStaleTasksParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, listStaleTasks,
 		arg.SilentForMs,
 		arg.IntegrationID,
 		arg.ClientID,
 		arg.TemplateID,
-		arg.Avoid,
 		arg.MaxRows,
 	)
 	if err != nil {
@@ -737,6 +789,46 @@ func (q *Queries) ListStaleTasks(ctx context.Context, arg ListStaleTasksParams) 
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const requeueIDs = `-- name: RequeueIDs :many
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.id = ANY ($1::bigint[]) AND old.status = 1
+        AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $2::bigint
+             OR (old.id, old.updated_at) IN (SELECT unnest($3::bigint[]), unnest($4::bigint[])))
+    ORDER BY old.id
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING id
+`
+
+// RequeueTasks for the ids that ListSilent gave. By primary key, as ClaimPendingIDs.
+func (q *Queries) RequeueIDs(ctx context.Context, ids []int64, silentForMs int64, aheadIds []int64, versions []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, requeueIDs,
+		ids,
+		silentForMs,
+		aheadIds,
+		versions,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -804,6 +896,47 @@ func (q *Queries) RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]i
 	return items, nil
 }
 
+const retryDueIDs = `-- name: RetryDueIDs :many
+WITH due AS MATERIALIZED (
+    SELECT old.id, old.status
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.task_id = ANY ($1::bigint[]) AND old.id = ANY ($1::bigint[])
+        AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    ORDER BY known.retry_at
+    FOR NO KEY UPDATE SKIP LOCKED
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL
+    WHERE task_id = ANY ($1::bigint[]) AND task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY ($1::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
+RETURNING id
+`
+
+// RetryDueTasks for the ids that ListDue gave. By primary keys, as ClaimPendingIDs.
+func (q *Queries) RetryDueIDs(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, retryDueIDs, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const retryDueTasks = `-- name: RetryDueTasks :many
 WITH due AS MATERIALIZED (
     SELECT old.id, old.status
@@ -813,9 +946,8 @@ WITH due AS MATERIALIZED (
         AND ($1::bigint IS NULL OR old.integration_id = $1)
         AND ($2::bigint IS NULL OR old.client_id = $2)
         AND ($3::bigint IS NULL OR old.template_id = $3)
-        AND ($4::bigint[] IS NULL OR old.id = ANY ($4))
     ORDER BY known.retry_at
-    LIMIT $5::integer
+    LIMIT $4::integer
     FOR NO KEY UPDATE SKIP LOCKED
 ), cleared AS (
     UPDATE task_failures SET retry_at = NULL WHERE task_id = ANY (ARRAY(SELECT due.id FROM due))
@@ -827,25 +959,15 @@ WHERE id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
 RETURNING id
 `
 
-type RetryDueTasksParams struct {
-	IntegrationID pgtype.Int8 `json:"integration_id"`
-	ClientID      pgtype.Int8 `json:"client_id"`
-	TemplateID    pgtype.Int8 `json:"template_id"`
-	Among         []int64     `json:"among"`
-	MaxRows       int32       `json:"max_rows"`
-}
-
 // Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
 // the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
-// somebody put it back by hand, only loses its time. @among, if not NULL, are the tasks to choose from. Safe: as
-// ClaimTasks.
-func (q *Queries) RetryDueTasks(ctx context.Context, arg RetryDueTasksParams) ([]int64, error) {
+// somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
+func (q *Queries) RetryDueTasks(ctx context.Context, integrationID pgtype.Int8, clientID pgtype.Int8, templateID pgtype.Int8, maxRows int32) ([]int64, error) {
 	rows, err := q.db.Query(ctx, retryDueTasks,
-		arg.IntegrationID,
-		arg.ClientID,
-		arg.TemplateID,
-		arg.Among,
-		arg.MaxRows,
+		integrationID,
+		clientID,
+		templateID,
+		maxRows,
 	)
 	if err != nil {
 		return nil, err

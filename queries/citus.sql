@@ -3,19 +3,6 @@
 -- name @ids for each table, so that Citus sends the whole statement there. `OnShards` ones take ids of any shards, and
 -- ask only those. Citus allows no CASE around statement_timestamp().
 
--- name: ClaimPendingIDsOnShard :many
--- As ClaimPendingIDs, for a claim in a caller's transaction, where Citus does not send tasks_claim to a node.
-UPDATE tasks
-SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-        + (updated_at >= (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000)::integer * @step::bigint
-WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.id = ANY (@ids::bigint[]) AND old.status = 0
-    ORDER BY old.id
-    FOR NO KEY UPDATE SKIP LOCKED))
-RETURNING *;
-
 -- name: ClaimTasksOnShard :many
 -- ClaimTasks and its kin, on the shard of the id @anchor: see schema/citus.sql.
 -- @sqlc-vet-disable
@@ -151,18 +138,6 @@ SELECT DISTINCT integration_id FROM tasks WHERE status - 0 = 0 ORDER BY integrat
 SELECT id::bigint, get_shard_id_for_distribution_column('tasks', id)::bigint AS shard
 FROM (SELECT unnest(@ids::bigint[]) AS id) AS wanted;
 
--- name: ListSilent :many
--- What RequeueTasks would put back.
-SELECT id FROM tasks
-WHERE status = 1
-    AND (updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
-         OR (id, updated_at) IN (SELECT unnest(@ids::bigint[]), unnest(@versions::bigint[])))
-    AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
-    AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
-    AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
-ORDER BY id
-LIMIT @max_rows::integer;
-
 -- name: ListThere :many
 -- Which of some tasks there are.
 SELECT id FROM tasks WHERE id = ANY (@ids::bigint[]);
@@ -189,20 +164,6 @@ ON CONFLICT (task_id) DO UPDATE SET
     failed_at = excluded.failed_at,
     retry_at = excluded.retry_at;
 
--- name: RequeueTasksOnShard :many
--- RequeueTasks for some tasks.
-UPDATE tasks
-SET status = 0,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(
-    SELECT old.id FROM tasks AS old
-    WHERE old.id = ANY (@ids::bigint[]) AND old.status = 1
-        AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
-             OR (old.id, old.updated_at) IN (SELECT unnest(@ahead_ids::bigint[]), unnest(@versions::bigint[])))
-    ORDER BY old.id
-    FOR NO KEY UPDATE SKIP LOCKED))
-RETURNING id;
-
 -- name: ReserveIDs :one
 -- Ids for rows that are to be stored by COPY, and the time for them to share.
 SELECT
@@ -210,26 +171,6 @@ SELECT
     (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now_ms
 FROM (SELECT pg_get_serial_sequence('tasks', 'id')::regclass AS seq OFFSET 0) AS owned,
     generate_series(1, @rows::integer);
-
--- name: RetryDueTasksOnShard :many
--- RetryDueTasks for some tasks.
-WITH due AS MATERIALIZED (
-    SELECT old.id, old.status
-    FROM task_failures AS known
-    JOIN tasks AS old ON old.id = known.task_id
-    WHERE known.task_id = ANY (@ids::bigint[]) AND old.id = ANY (@ids::bigint[])
-        AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
-    ORDER BY known.retry_at
-    FOR NO KEY UPDATE SKIP LOCKED
-), cleared AS (
-    UPDATE task_failures SET retry_at = NULL
-    WHERE task_id = ANY (@ids::bigint[]) AND task_id = ANY (ARRAY(SELECT due.id FROM due))
-)
-UPDATE tasks
-SET status = 0,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
-WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
-RETURNING id;
 
 -- name: StoreKeyedTask :one
 -- The task whose id KeepKey gave, unless it is there: then none.

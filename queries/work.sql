@@ -1,11 +1,12 @@
 -- name: ClaimPendingIDs :many
--- ClaimTasks for the ids that ListPendingIDs gave. By primary key.
+-- ClaimTasks for the ids that ListPendingIDs gave. By primary key. On Citus all of @ids lie on one shard (ListShards
+-- tells); they are named for each table, so that Citus sends the whole statement there. It allows no CASE around
+-- statement_timestamp(): hence the sum.
 UPDATE tasks
 SET status = 1,
-    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at
-        + CASE WHEN updated_at < (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000 THEN 1
-            ELSE @step::bigint END)
-WHERE id = ANY (ARRAY(
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+        + (updated_at >= (extract(epoch FROM statement_timestamp()) * 1000)::bigint + 5000)::integer * @step::bigint
+WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(
     SELECT old.id FROM tasks AS old
     WHERE old.id = ANY (@ids::bigint[]) AND old.status = 0
     ORDER BY old.id
@@ -182,7 +183,7 @@ WHERE id = ANY (ARRAY(
 RETURNING id, updated_at;
 
 -- name: ListDue :many
--- What RetryDueTasks would retry, but for tasks that refused a moment ago: for one that failed. As that, without locks.
+-- What RetryDueTasks would retry, but for tasks that refused a moment ago: for RetryDueIDs. As that, without locks.
 SELECT old.id
 FROM task_failures AS known
 JOIN tasks AS old ON old.id = known.task_id
@@ -227,17 +228,43 @@ WITH RECURSIVE queue AS (
 )
 SELECT integration_id::bigint FROM queue WHERE integration_id IS NOT NULL LIMIT @max_rows::integer;
 
--- name: ListStaleTasks :many
--- What RequeueTasks would requeue, without doing it. @avoid are tasks that refused a moment ago. idx_status.
-SELECT * FROM tasks
+-- name: ListSilent :many
+-- What RequeueTasks would requeue, but for tasks that refused a moment ago: for RequeueIDs. idx_status.
+SELECT id FROM tasks
 WHERE status = 1
-    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
+    AND (updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
+         OR (id, updated_at) IN (SELECT unnest(@ids::bigint[]), unnest(@versions::bigint[])))
     AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
     AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
     AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
     AND id <> ALL (@avoid::bigint[])
 ORDER BY id
 LIMIT @max_rows::integer;
+
+-- name: ListStaleTasks :many
+-- What RequeueTasks would requeue, without doing it. idx_status.
+SELECT * FROM tasks
+WHERE status = 1
+    AND updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
+    AND (sqlc.narg(integration_id)::bigint IS NULL OR integration_id = sqlc.narg(integration_id))
+    AND (sqlc.narg(client_id)::bigint IS NULL OR client_id = sqlc.narg(client_id))
+    AND (sqlc.narg(template_id)::bigint IS NULL OR template_id = sqlc.narg(template_id))
+ORDER BY id
+LIMIT @max_rows::integer;
+
+-- name: RequeueIDs :many
+-- RequeueTasks for the ids that ListSilent gave. By primary key, as ClaimPendingIDs.
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(
+    SELECT old.id FROM tasks AS old
+    WHERE old.id = ANY (@ids::bigint[]) AND old.status = 1
+        AND (old.updated_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint - @silent_for_ms::bigint
+             OR (old.id, old.updated_at) IN (SELECT unnest(@ahead_ids::bigint[]), unnest(@versions::bigint[])))
+    ORDER BY old.id
+    FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING id;
 
 -- name: RequeueTasks :many
 -- Tasks in processing whose worker has been silent, oldest first, and that nobody has locked. idx_status finds the
@@ -260,11 +287,30 @@ WHERE id = ANY (ARRAY(
     FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id;
 
+-- name: RetryDueIDs :many
+-- RetryDueTasks for the ids that ListDue gave. By primary keys, as ClaimPendingIDs.
+WITH due AS MATERIALIZED (
+    SELECT old.id, old.status
+    FROM task_failures AS known
+    JOIN tasks AS old ON old.id = known.task_id
+    WHERE known.task_id = ANY (@ids::bigint[]) AND old.id = ANY (@ids::bigint[])
+        AND known.retry_at <= (extract(epoch FROM statement_timestamp()) * 1000)::bigint
+    ORDER BY known.retry_at
+    FOR NO KEY UPDATE SKIP LOCKED
+), cleared AS (
+    UPDATE task_failures SET retry_at = NULL
+    WHERE task_id = ANY (@ids::bigint[]) AND task_id = ANY (ARRAY(SELECT due.id FROM due))
+)
+UPDATE tasks
+SET status = 0,
+    updated_at = greatest((extract(epoch FROM statement_timestamp()) * 1000)::bigint, updated_at + 1)
+WHERE id = ANY (@ids::bigint[]) AND id = ANY (ARRAY(SELECT due.id FROM due WHERE due.status = 3))
+RETURNING id;
+
 -- name: RetryDueTasks :many
 -- Failed tasks whose time to try again has come, longest due first, back to pending. idx_task_failures_retry_at, then
 -- the tasks by primary key. A row that somebody has locked is passed by. A task that is no longer failed, since
--- somebody put it back by hand, only loses its time. @among, if not NULL, are the tasks to choose from. Safe: as
--- ClaimTasks.
+-- somebody put it back by hand, only loses its time. Safe: as ClaimTasks.
 WITH due AS MATERIALIZED (
     SELECT old.id, old.status
     FROM task_failures AS known
@@ -273,7 +319,6 @@ WITH due AS MATERIALIZED (
         AND (sqlc.narg(integration_id)::bigint IS NULL OR old.integration_id = sqlc.narg(integration_id))
         AND (sqlc.narg(client_id)::bigint IS NULL OR old.client_id = sqlc.narg(client_id))
         AND (sqlc.narg(template_id)::bigint IS NULL OR old.template_id = sqlc.narg(template_id))
-        AND (sqlc.narg(among)::bigint[] IS NULL OR old.id = ANY (sqlc.narg(among)))
     ORDER BY known.retry_at
     LIMIT @max_rows::integer
     FOR NO KEY UPDATE SKIP LOCKED

@@ -33,31 +33,6 @@ func (s *Store) byShard(ctx context.Context, ids []int64) ([][]int64, error) {
 	return groups, nil
 }
 
-// onShards runs a statement that changes tasks, for those of ids on each shard, until it has changed limit of them, and
-// returns which. Tasks that refuse are passed over.
-func (s *Store) onShards(
-	ctx context.Context, op string, ids []int64, limit int, change func(*dbgen.Queries, []int64) ([]int64, error),
-) ([]int64, error) {
-	groups, err := s.byShard(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	var all []int64
-	for _, group := range groups {
-		for len(group) > 0 && len(all) < limit {
-			part := group[:min(len(group), limit-len(all))]
-			group = group[len(part):]
-			done, err := inParts(ctx, s, op, part, func(ids []int64) ([]int64, error) {
-				return write(ctx, s, func(db DB) ([]int64, error) { return change(dbgen.New(db), ids) })
-			})
-			if all = append(all, done...); err != nil {
-				return doneBefore(ctx, s, err, all)
-			}
-		}
-	}
-	return all, nil
-}
-
 // renewOnShards is HeartbeatTasks, shard by shard. It adds to renewed.
 func (s *Store) renewOnShards(ctx context.Context, l leases, renewed map[int64]Millis) error {
 	groups, err := s.byShard(ctx, l.ids)
@@ -65,50 +40,19 @@ func (s *Store) renewOnShards(ctx context.Context, l leases, renewed map[int64]M
 		if err != nil {
 			break
 		}
-		held := leases{ids: group}
-		for _, id := range group {
-			held.versions = append(held.versions, int64(l.version(id)))
+		versions := make([]int64, len(group))
+		for i, id := range group {
+			versions[i] = int64(l.version(id))
 		}
 		var rows []dbgen.HeartbeatTasksOnShardRow
 		rows, err = write(ctx, s, func(db DB) ([]dbgen.HeartbeatTasksOnShardRow, error) {
-			return dbgen.New(db).HeartbeatTasksOnShard(ctx, held.ids, held.versions)
+			return dbgen.New(db).HeartbeatTasksOnShard(ctx, group, versions)
 		})
 		for _, r := range rows {
 			renewed[r.ID] = r.UpdatedAt
 		}
 	}
 	return err
-}
-
-// requeueOnShards is RequeueTasks, shard by shard. It looks at more tasks than it needs, since some may be locked.
-func (s *Store) requeueOnShards(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
-	limit := int(arg.MaxRows)
-	arg.MaxRows = maxBatch
-	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
-		return q.ListSilent(ctx, dbgen.ListSilentParams(arg))
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.onShards(ctx, "requeue", ids, limit, func(q *dbgen.Queries, ids []int64) ([]int64, error) {
-		return q.RequeueTasksOnShard(ctx, ids, arg.SilentForMs, arg.Ids, arg.Versions)
-	})
-}
-
-// retryOnShards is RetryDueTasks, shard by shard.
-func (s *Store) retryOnShards(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
-	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
-		return q.ListDue(ctx, dbgen.ListDueParams{
-			IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
-			Avoid: s.poison.ids(), MaxRows: maxBatch,
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.onShards(ctx, "retry", ids, int(arg.MaxRows), func(q *dbgen.Queries, ids []int64) ([]int64, error) {
-		return q.RetryDueTasksOnShard(ctx, ids)
-	})
 }
 
 // atomically runs statements in one transaction: the caller's, or one of its own. Elsewhere than on Citus one statement
@@ -209,26 +153,21 @@ func (s *Store) deleteFinishedOnShards(
 	if len(ids) > 0 {
 		row.LastPicked = ids[len(ids)-1]
 	}
-	groups, err := s.byShard(ctx, ids)
-	if err != nil {
-		return row, err
-	}
-	for _, group := range groups {
-		if len(group) == 0 {
-			continue
-		}
-		var gone []int64
-		err := s.atomically(ctx, func(db DB) (err error) {
-			gone, err = dbgen.New(db).DeleteFinishedOnShard(ctx, group, cutoff)
+	gone, err := changeListed(ctx, s, "delete", ids, len(ids), func(ids []int64) (gone []int64, err error) {
+		err = s.atomically(ctx, func(db DB) (err error) {
+			gone, err = dbgen.New(db).DeleteFinishedOnShard(ctx, ids, cutoff)
 			if err != nil || len(gone) == 0 {
 				return err
 			}
 			return deleteBelongings(ctx, db, gone)
 		})
 		if err != nil {
-			return row, err
+			return nil, err
 		}
-		row.Deleted += int64(len(gone))
+		return gone, nil
+	})
+	if row.Deleted = int64(len(gone)); err != nil {
+		return row, err
 	}
 	_, err = write(ctx, s, func(db DB) (struct{}, error) {
 		return struct{}{}, dbgen.New(db).DeleteIdleFailures(ctx, first, last)

@@ -40,7 +40,7 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 	if err := f.checkQueue(); err != nil {
 		return nil, err
 	}
-	failed, failedLeases, err := failTasks(e.Failed)
+	failed, failedLeases, err := failuresOf(e.Failed)
 	if err != nil {
 		return nil, err
 	}

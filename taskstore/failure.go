@@ -29,7 +29,7 @@ type LastFailure struct {
 // statement. A negative RetryIn is ErrInvalid. Reasons are kept in the side table task_failures until the task is
 // deleted, or until [Store.DeleteFinished] comes by after it was completed. Do not put an argument into a reason.
 func (s *Store) FailWith(ctx context.Context, fs ...Failure) error {
-	arg, held, err := failTasks(fs)
+	arg, held, err := failuresOf(fs)
 	if err == nil && len(fs) > 0 {
 		var done []int64
 		if done, err = s.failAll(ctx, arg); err == nil {
@@ -50,8 +50,8 @@ func (s *Store) failAll(ctx context.Context, arg failArgs) (done []int64, err er
 	return write(ctx, s, func(db DB) ([]int64, error) { return s.failTasks(ctx, db, arg) })
 }
 
-// failTasks returns failures as the statement takes them.
-func failTasks(fs []Failure) (arg failArgs, held leases, err error) {
+// failuresOf returns failures as the statement takes them.
+func failuresOf(fs []Failure) (arg failArgs, held leases, err error) {
 	tasks := make([]Task, len(fs))
 	of := make(map[lease]Failure, len(fs))
 	for i, f := range fs {
@@ -73,8 +73,9 @@ func failTasks(fs []Failure) (arg failArgs, held leases, err error) {
 
 // only returns what is for those of the tasks that are in ids.
 func (a failArgs) only(ids []int64) (some failArgs) {
+	slices.Sort(ids)
 	for i, id := range a.Ids {
-		if slices.Contains(ids, id) {
+		if _, ok := slices.BinarySearch(ids, id); ok {
 			some.Ids, some.Versions = append(some.Ids, id), append(some.Versions, a.Versions[i])
 			some.Reasons, some.RetryInMs = append(some.Reasons, a.Reasons[i]), append(some.RetryInMs, a.RetryInMs[i])
 		}
@@ -132,12 +133,7 @@ func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, err
 	if err := cmp.Or(checkBatch("limit", limit), f.checkQueue()); err != nil {
 		return nil, fail(err, "retry due tasks")
 	}
-	arg := dbgen.RetryDueTasksParams{MaxRows: int32(limit)}
-	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()
-	ids, err := s.retryDueBy(ctx, arg)
-	if s.goesAround(err) {
-		ids, err = s.retryDueAround(ctx, arg)
-	}
+	ids, err := s.retryDue(ctx, f, limit)
 	if err != nil {
 		return nil, fail(err, "retry due tasks")
 	}
@@ -146,9 +142,15 @@ func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, err
 	return ids, nil
 }
 
-func (s *Store) retryDueBy(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
-	if s.citus {
-		return s.retryOnShards(ctx, arg)
+func (s *Store) retryDue(ctx context.Context, f Filter, limit int) ([]int64, error) {
+	if !s.citus {
+		integrationID, clientID, templateID := f.owners()
+		ids, err := write(ctx, s, func(db DB) ([]int64, error) {
+			return dbgen.New(db).RetryDueTasks(ctx, integrationID, clientID, templateID, int32(limit))
+		})
+		if !s.goesAround(err) {
+			return ids, err
+		}
 	}
-	return write(ctx, s, func(db DB) ([]int64, error) { return dbgen.New(db).RetryDueTasks(ctx, arg) })
+	return s.retryListed(ctx, f, limit)
 }

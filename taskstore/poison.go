@@ -3,7 +3,6 @@ package taskstore
 import (
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -48,87 +47,6 @@ func (s *Store) claimAround(ctx context.Context, from Filter, first int64, n int
 	return doneBefore(ctx, s, err, ts)
 }
 
-// claimListed claims those of ids that are pending, and that can be claimed.
-func (s *Store) claimListed(ctx context.Context, ids []int64) ([]Task, error) {
-	groups, err := s.byShard(ctx, ids)
-	var all []Task
-	for _, group := range groups {
-		if err != nil {
-			break
-		}
-		var ts []Task
-		ts, err = s.claimIDs(ctx, group)
-		all = append(all, ts...)
-	}
-	return all, err
-}
-
-// claimIDs claims those of ids that can be claimed.
-func (s *Store) claimIDs(ctx context.Context, ids []int64) ([]Task, error) {
-	return inParts(ctx, s, "claim", ids, func(ids []int64) ([]Task, error) {
-		return s.claimBy(ctx, len(ids), func(q *dbgen.Queries) ([]Task, error) {
-			if s.citus {
-				return q.ClaimPendingIDsOnShard(ctx, step(), ids)
-			}
-			return q.ClaimPendingIDs(ctx, step(), ids)
-		})
-	})
-}
-
-// requeueAround requeues what a statement that failed for one of its rows would have requeued, without that row.
-func (s *Store) requeueAround(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
-	avoid := s.poison.ids()
-	ts, err := read(ctx, s, func(q *dbgen.Queries) ([]Task, error) {
-		return q.ListStaleTasks(ctx, dbgen.ListStaleTasksParams{
-			SilentForMs: arg.SilentForMs, IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
-			Avoid: avoid, MaxRows: arg.MaxRows,
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	versions := make(map[int64]int64, len(ts)+len(arg.Ids))
-	for _, t := range ts {
-		versions[t.ID] = int64(t.UpdatedAt)
-	}
-	for i, id := range arg.Ids {
-		if !slices.Contains(avoid, id) {
-			versions[id] = arg.Versions[i]
-		}
-	}
-	ids := slices.Sorted(maps.Keys(versions))
-	ids = ids[:min(len(ids), int(arg.MaxRows))]
-	done, err := inParts(ctx, s, "requeue", ids, func(ids []int64) ([]int64, error) {
-		only := arg
-		only.SilentForMs = math.MaxInt64 / 2 // nothing but these, at these versions
-		only.Ids, only.Versions = ids, make([]int64, len(ids))
-		for i, id := range ids {
-			only.Versions[i] = versions[id]
-		}
-		return s.requeueBy(ctx, only)
-	})
-	return doneBefore(ctx, s, err, done)
-}
-
-// retryDueAround is requeueAround for what is due.
-func (s *Store) retryDueAround(ctx context.Context, arg dbgen.RetryDueTasksParams) ([]int64, error) {
-	ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
-		return q.ListDue(ctx, dbgen.ListDueParams{
-			IntegrationID: arg.IntegrationID, ClientID: arg.ClientID, TemplateID: arg.TemplateID,
-			Avoid: s.poison.ids(), MaxRows: arg.MaxRows,
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	done, err := inParts(ctx, s, "retry", ids, func(ids []int64) ([]int64, error) {
-		only := arg
-		only.Among = ids
-		return s.retryDueBy(ctx, only)
-	})
-	return doneBefore(ctx, s, err, done)
-}
-
 // doneBefore returns what a call has done before err, without it: an error would say that nothing was written. In a
 // caller's transaction it is rolled back.
 func doneBefore[T any](ctx context.Context, s *Store, err error, done []T) ([]T, error) {
@@ -142,7 +60,8 @@ func doneBefore[T any](ctx context.Context, s *Store, err error, done []T) ([]T,
 	return done, nil
 }
 
-// deleteAround is requeueAround for a slice of DeleteFinished. What refuses is tried again in each pass.
+// deleteAround deletes what a DeleteFinished that failed for one of its rows would have deleted of a slice, without that
+// row. What refuses is tried again in each pass.
 func (s *Store) deleteAround(
 	ctx context.Context, first, last, before int64, limit int,
 ) (sum dbgen.DeleteFinishedRow, err error) {

@@ -153,7 +153,7 @@ func (s *Store) Stale(ctx context.Context, f Filter, silentFor time.Duration, li
 	if err := checkStale(f, silentFor, limit); err != nil {
 		return nil, fail(err, "list stale tasks")
 	}
-	arg := dbgen.ListStaleTasksParams{SilentForMs: wholeMillis(silentFor), Avoid: []int64{}, MaxRows: int32(limit)}
+	arg := dbgen.ListStaleTasksParams{SilentForMs: wholeMillis(silentFor), MaxRows: int32(limit)}
 	arg.IntegrationID, arg.ClientID, arg.TemplateID = f.owners()
 	ts, err := read(ctx, s, func(q *dbgen.Queries) ([]Task, error) { return q.ListStaleTasks(ctx, arg) })
 	if err != nil {
@@ -175,20 +175,13 @@ func (s *Store) requeue(ctx context.Context, f Filter, silentFor time.Duration, 
 		return nil, err
 	}
 	arg.Ids, arg.Versions = s.ahead.silent(ahead, silentFor)
-	if s.citus {
-		return s.requeueOnShards(ctx, arg)
+	if !s.citus {
+		ids, err := write(ctx, s, func(db DB) ([]int64, error) { return dbgen.New(db).RequeueTasks(ctx, arg) })
+		if !s.goesAround(err) {
+			return ids, err
+		}
 	}
-	ids, err := s.requeueBy(ctx, arg)
-	if s.goesAround(err) {
-		return s.requeueAround(ctx, arg)
-	}
-	return ids, err
-}
-
-func (s *Store) requeueBy(ctx context.Context, arg dbgen.RequeueTasksParams) ([]int64, error) {
-	return write(ctx, s, func(db DB) ([]int64, error) {
-		return dbgen.New(db).RequeueTasks(ctx, arg)
-	})
+	return s.requeueListed(ctx, arg)
 }
 
 // Retry returns failed tasks to pending, and says how many of ids were failed tasks.

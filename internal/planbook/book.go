@@ -188,7 +188,7 @@ func works(b map[string]entry) {
 			"quotas":          "array_fill(1, ARRAY[50])", "step": "1", "avoid": "'{}'"}, 2500, 2500}},
 	}
 	b["ListPendingIntegrations"] = entry{
-		Purpose: "`ClaimFair`, once a second.", Index: []string{"idx_tasks_pending_integration"},
+		Purpose: "`ClaimFair`, when it looks for integrations.", Index: []string{"idx_tasks_pending_integration"},
 		Examples: []example{{"all", args{"max_rows": "10000"}, 5000, 5000}},
 	}
 	failed := held(100)
@@ -201,8 +201,8 @@ func works(b map[string]entry) {
 	b["RetryDueTasks"] = entry{
 		Purpose: "`RetryDue`.", Index: []string{"idx_task_failures_retry_at"},
 		Examples: []example{
-			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100", "among": "NULL"}), 6000, 6000},
-			{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100", "among": "NULL"}), 6000, 6000},
+			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100"}), 6000, 6000},
+			{"100 tasks of an integration", with(ofIntegration, batchColumns, args{"max_rows": "100"}), 6000, 6000},
 		},
 	}
 	b["ListDue"] = entry{
@@ -210,6 +210,12 @@ func works(b map[string]entry) {
 		Examples: []example{
 			{"100 tasks", with(nobody, batchColumns, args{"max_rows": "100", "avoid": "'{}'"}), 450, 450},
 		},
+	}
+	b["RetryDueIDs"] = entry{
+		Purpose: "`RetryDue`, where one of the tasks refuses.", Index: []string{"tasks_pkey", "task_failures_pkey"},
+		Examples: []example{{"100 tasks", args{
+			"ids": "ARRAY(SELECT task_id FROM task_failures WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT 100)",
+		}, 6000, 6000}},
 	}
 	b["NewestID"] = entry{
 		Purpose: "`Claim`, once a second, before it starts at the bottom.", Index: pkey,
@@ -240,11 +246,23 @@ func works(b map[string]entry) {
 			{"100 stale tasks of an integration", with(ofIntegration, batchColumns, requeue("60000")), 5000, 5000},
 		},
 	}
+	silent := requeue("60000")
+	silent["avoid"] = "'{}'"
+	b["ListSilent"] = entry{
+		Purpose: "`RequeueStale`, where one of the tasks refuses.", Index: []string{"idx_status"},
+		Examples: []example{{"100 stale tasks", with(nobody, batchColumns, silent), 220, 220}},
+	}
+	b["RequeueIDs"] = entry{
+		Purpose: "`RequeueStale`, where one of the tasks refuses.", Index: pkey,
+		Examples: []example{{"100 stale tasks", args{
+			"ids":           "ARRAY(SELECT id FROM tasks WHERE status = 1 ORDER BY id LIMIT 100)",
+			"silent_for_ms": "60000", "ahead_ids": "'{}'", "versions": "'{}'"}, 5000, 5000}},
+	}
 	stale := func(owners args, silentForMs string) args {
-		return with(owners, batchColumns, args{"silent_for_ms": silentForMs, "max_rows": "100", "avoid": "'{}'"})
+		return with(owners, batchColumns, args{"silent_for_ms": silentForMs, "max_rows": "100"})
 	}
 	b["ListStaleTasks"] = entry{
-		Purpose: "`Stale`, and `RequeueStale` where one of the tasks refuses.", Index: []string{"idx_status"},
+		Purpose: "`Stale`.", Index: []string{"idx_status"},
 		Examples: []example{
 			{"100 stale tasks", stale(nobody, "60000"), 220, 220},
 			{"none stale", stale(nobody, "315360000000000"), 220, 220},
