@@ -191,7 +191,7 @@ ORDER BY id
 LIMIT $4::integer
 `
 
-// What DeleteFinished would delete of a slice: for one that failed. By primary key.
+// What DeleteFinished would delete of a slice. By primary key.
 func (q *Queries) ListFinished(ctx context.Context, first int64, last int64, before int64, maxRows int32) ([]int64, error) {
 	rows, err := q.db.Query(ctx, listFinished,
 		first,

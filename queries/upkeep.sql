@@ -75,7 +75,7 @@ ORDER BY id
 LIMIT @max_rows::integer;
 
 -- name: ListFinished :many
--- What DeleteFinished would delete of a slice: for one that failed. By primary key.
+-- What DeleteFinished would delete of a slice. By primary key.
 SELECT id FROM tasks
 WHERE id BETWEEN @first AND @last AND status IN (2, 3) AND updated_at < @before::bigint
 ORDER BY id

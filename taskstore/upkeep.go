@@ -2,8 +2,8 @@ package taskstore
 
 import (
 	"context"
+	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/tasklane/tasks/dbgen"
@@ -81,15 +81,19 @@ func (s *Store) Finished(ctx context.Context, before time.Time, limit int) (n in
 		if err != nil {
 			return n, oldest, fail(err, "count finished tasks, %d so far", n)
 		}
-		if slice.Finished > 0 && len(oldest) < shown {
-			rows, err := s.list(ctx, Filter{}, slice.Last, sliceRows)
+		if more := min(shown, limit) - len(oldest); slice.Finished > 0 && more > 0 {
+			ids, err := read(ctx, s, func(q *dbgen.Queries) ([]int64, error) {
+				return q.ListFinished(ctx, first, slice.Last, cutoff, int32(more))
+			})
 			if err != nil {
-				return n, oldest, err
+				return n, oldest, fail(err, "count finished tasks, %d so far", n)
 			}
-			for _, t := range slices.Backward(rows) {
-				ended := t.Status == Completed || t.Status == Failed
-				if t.ID >= first && ended && int64(t.UpdatedAt) < cutoff && len(oldest) < min(shown, limit) {
+			for _, id := range ids {
+				t, err := s.Get(ctx, id)
+				if err == nil {
 					oldest = append(oldest, t)
+				} else if !errors.Is(err, ErrNotFound) { // deleted meanwhile
+					return n, oldest, err
 				}
 			}
 		}

@@ -296,7 +296,7 @@ func upkeeps(b map[string]entry) {
 		},
 	}
 	b["ListFinished"] = entry{
-		Purpose: "`DeleteFinished`, where one of the tasks refuses.", Index: pkey,
+		Purpose: "`Finished`, and `DeleteFinished` where one of the tasks refuses.", Index: pkey,
 		Examples: []example{{
 			"a slice of old tasks",
 			args{"first": "100001", "last": "101000", "before": middle, "max_rows": "1000"}, 31, 31,
