@@ -113,6 +113,8 @@ test-citus: ## Run the store's suite on the Citus cluster whose coordinator TASK
 	@[ -n "$${TASKSTORE_TEST_CITUS_URL:-}" ] || \
 		echo "test-citus ran nothing: TASKSTORE_TEST_CITUS_URL names no coordinator of a Citus cluster"
 	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || go test -count=1 -p 1 -parallel 4 -timeout 30m $(STORE_SUITE)
+	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || \
+		go test -count=1 -parallel 4 -run TestUpkeepPassesByWhatRefuses ./internal/storetest/faults
 	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || TASKSTORE_TEST_CITUS_SHARDS=8 TASKSTORE_RACE_TIME=$(RACE) \
 		go test -count=1 -parallel 1 -timeout 30m -v ./internal/storetest/citus
 

@@ -58,7 +58,7 @@ func TestPoisonousTask(t *testing.T) {
 				}
 
 				var log bytes.Buffer
-				s := taskstore.New(b.Pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+				s := storetest.NewStore(b.Pool, taskstore.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
 				got, err := claim(s, n)
 				if err != nil {
 					t.Fatal(err)

@@ -202,7 +202,7 @@ func TestClaimInATransaction(t *testing.T) {
 	}
 }
 
-// Claims with locks pass by the tasks that another claim is taking.
+// Claims pass by the tasks that another claim is taking.
 func TestClaimsPassEachOther(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
