@@ -177,15 +177,21 @@ func (sc *scene) rule(t *testing.T, create, drop string) {
 	})
 }
 
-// hang makes each statement that writes to tasks wait for a lock while it runs, and returns the function that releases
-// the lock. It does not lock the table: a statement would wait for that already when it is prepared.
+// hang makes each statement that writes to tasks wait for a lock while it runs, whatever lock_timeout says, and returns
+// the function that releases the lock. It does not lock the table: a statement would wait for that already when it is
+// prepared.
 func (sc *scene) hang(t *testing.T) (release func()) {
 	t.Helper()
 	sc.rule(t, `
 		CREATE OR REPLACE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
-			PERFORM pg_advisory_xact_lock(1);
-			RETURN NULL;
+			LOOP
+				BEGIN
+					PERFORM pg_advisory_xact_lock(1);
+					RETURN NULL;
+				EXCEPTION WHEN lock_not_available THEN
+				END;
+			END LOOP;
 		END $$;
 		CREATE TRIGGER hang BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION hang()`,
 		`DROP TRIGGER hang ON tasks`)
