@@ -219,9 +219,8 @@ site: docs/node_modules ## Render docs/ into site/, and look at each page and li
 IMAGE ?= taskmigrate:dev
 .PHONY: image
 image: ## Build the container image of taskmigrate for this machine's architecture, as IMAGE=taskmigrate:dev
-	@mkdir -p bin/image
-	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/image/linux/$$(go env GOARCH)/ ./cmd/taskmigrate
-	docker build -q -t $(IMAGE) -f Containerfile --build-arg TARGETPLATFORM=linux/$$(go env GOARCH) bin/image
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/image/ ./cmd/taskmigrate
+	docker build -q -t $(IMAGE) -f Containerfile bin/image
 
 .PHONY: audit
 audit: ## Check what the binaries and packages are built from: licences, and known vulnerabilities if their list is reachable

@@ -110,8 +110,11 @@ func TestOldAndNewProgramsSideBySide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(ours) != 100 || len(theirs) != 100 { // a page
+		t.Fatalf("GORM lists %d tasks, the store %d", len(theirs), len(ours))
+	}
 	for i, task := range ours {
-		if len(theirs) != len(ours) || task.ID != theirs[i].ID || task.Argument != theirs[i].Argument ||
+		if task.ID != theirs[i].ID || task.Argument != theirs[i].Argument ||
 			int64(task.UpdatedAt) != theirs[i].UpdatedAt {
 			t.Fatalf("GORM lists %+v, the store %+v", theirs, ours)
 		}
