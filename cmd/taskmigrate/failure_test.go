@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/tasklane/tasks/internal/cli/clitest"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -25,7 +26,7 @@ func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := closedPort(t)
+	nobody := clitest.ClosedPort(t)
 	for _, test := range []struct {
 		name, url string
 		args      []string
@@ -98,17 +99,6 @@ func TestPoolParametersAreAccepted(t *testing.T) {
 	t.Parallel()
 	url := dbtest.With(t, dbtest.New(t), "pool_max_conns", "7")
 	must(t, exitDone, url, "status")
-}
-
-// closedPort is an address where nobody listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // refusingServer answers as PostgreSQL does to a wrong password. A private cluster trusts everybody.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/cli/clitest"
 	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
@@ -32,7 +33,7 @@ func TestAFlagGoesBeforeItsVariable(t *testing.T) {
 func TestDatabaseURLIsFoundInOrder(t *testing.T) {
 	t.Parallel()
 	url := dbtest.New(t)
-	dead := "postgres://me@" + closedPort(t) + "/x"
+	dead := "postgres://me@" + clitest.ClosedPort(t) + "/x"
 	for _, test := range []struct {
 		name string
 		env  []string

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -68,9 +67,7 @@ func (r *report) writeJSON(out io.Writer) {
 	if r.Findings == nil {
 		r.Findings = []catalog.Finding{}
 	}
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(r)
+	cli.WriteJSON(out, r)
 }
 
 // writeText puts results on out and a failure, in one line, on errs.
@@ -80,14 +77,9 @@ func (r *report) writeText(out, errs io.Writer) {
 		r.writeDetails(out)
 	}
 	fmt.Fprint(out, r.after)
-	if r.Error == nil {
-		return
+	if r.Error != nil {
+		cli.WriteFailure(errs, "taskmigrate", r.Error.Error(), r.Error.Hint)
 	}
-	fmt.Fprintf(errs, "taskmigrate: %s", r.Error)
-	if r.Error.Hint != "" {
-		fmt.Fprintf(errs, " (%s)", r.Error.Hint)
-	}
-	fmt.Fprintln(errs)
 }
 
 func (r *report) writeDetails(out io.Writer) {

@@ -3,12 +3,13 @@ package main
 import (
 	"testing"
 
+	"github.com/tasklane/tasks/internal/cli/clitest"
 	"github.com/tasklane/tasks/internal/migrate"
 )
 
 func TestVersionNeedsNoDatabase(t *testing.T) {
 	t.Parallel()
-	got := parse(t, must(t, exitDone, "postgres://me@"+closedPort(t)+"/x", "version", "--output", "json"))
+	got := parse(t, must(t, exitDone, "postgres://me@"+clitest.ClosedPort(t)+"/x", "version", "--output", "json"))
 	known, err := migrate.Known()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tasklane/tasks/internal/cli/clitest"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 )
 
@@ -19,7 +20,7 @@ func TestWaitForTheServerToAcceptConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := closedPort(t)
+	address := clitest.ClosedPort(t)
 	later := url.URL{
 		Scheme: "postgres", User: url.UserPassword(config.User, config.Password), Host: address,
 		Path: dbtest.Name(t, direct), RawQuery: "sslmode=disable",

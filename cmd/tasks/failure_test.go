@@ -1,11 +1,11 @@
 package main
 
 import (
-	"net"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/tasklane/tasks/internal/cli/clitest"
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 	"github.com/tasklane/tasks/internal/storetest"
 )
@@ -18,14 +18,7 @@ const (
 func TestFailuresAreOneLineAndHideThePassword(t *testing.T) {
 	t.Parallel()
 	empty := dbtest.New(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	nobody := clitest.ClosedPort(t)
 	for _, test := range []struct {
 		name, url, args string
 		code            exitCode

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -34,21 +33,14 @@ func (r *report) fail(f *failure) { r.ExitCode, r.Error = f.code, f }
 func (r *report) write(out, errs io.Writer, asJSON bool) {
 	if asJSON {
 		r.OK, r.Version = r.ExitCode == exitDone, cli.Version()
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(r)
+		cli.WriteJSON(out, r)
 		return
 	}
 	fmt.Fprint(out, r.text)
 	fmt.Fprint(errs, r.note)
-	if r.Error == nil {
-		return
+	if r.Error != nil {
+		cli.WriteFailure(errs, "tasks", r.Error.Message, r.Error.Hint)
 	}
-	fmt.Fprintf(errs, "tasks: %s", r.Error)
-	if r.Error.Hint != "" {
-		fmt.Fprintf(errs, " (%s)", r.Error.Hint)
-	}
-	fmt.Fprintln(errs)
 }
 
 // task is a task as it is printed.
