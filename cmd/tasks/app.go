@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -148,9 +146,6 @@ func (a *app) action(do body) func(*cobra.Command, []string) error {
 	}
 }
 
-// cancelGrace is how long a cancelled statement may take to end before its connection is cut.
-const cancelGrace = 1500 * time.Millisecond
-
 func (a *app) config() (*pgxpool.Config, error) {
 	config, err := connect.Parse(cli.DatabaseURL(a.databaseURL, a.env))
 	if err != nil {
@@ -166,10 +161,7 @@ func (a *app) config() (*pgxpool.Config, error) {
 	}
 	limit("statement_timeout", a.statementTimeout)
 	limit("lock_timeout", a.lockTimeout)
-	// An interrupt ends the statement on the server, too, which then says that nothing was done.
-	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
-	}
+	connect.CancelOnServer(config.ConnConfig) // which then says that nothing was done
 	return config, nil
 }
 

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -42,6 +44,16 @@ func Parse(connString string) (*pgxpool.Config, error) {
 		config.ConnConfig.ConnectTimeout = timeout
 	}
 	return config, nil
+}
+
+// cancelGrace is how long a cancelled statement may take to end before its connection is cut.
+const cancelGrace = 1500 * time.Millisecond
+
+// CancelOnServer has a context that ends stop its statement on the server, too. The connection stays usable.
+func CancelOnServer(config *pgx.ConnConfig) {
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
+	}
 }
 
 // misplacedAt tells of a URL from which pgx could read a part of the password as a host, a database or a

@@ -10,15 +10,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/tasklane/tasks/internal/connect"
 )
-
-// cancelGrace is how long a cancelled statement may take to end before its connection is cut.
-const cancelGrace = 1500 * time.Millisecond
 
 // open opens the run's session: a pool of one, so that the lock which that session holds is the run's.
 // Should it be lost between two statements, the pool opens another.
@@ -37,11 +32,7 @@ type connector struct {
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config := c.run.config.Copy()
 	config.OnNotice = c.run.notice
-	// A cancelled context stops the statement on the server too, and the connection stays usable to
-	// roll back and to free the run lock.
-	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
-	}
+	connect.CancelOnServer(config) // the connection has to roll back, and to free the run lock
 	settle := func(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := c.run.settle(ctx, conn); err != nil {
 			return err
