@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -25,6 +26,10 @@ const (
 func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error {
 	fmt.Printf("This is a service that sends %d mails. Each is a task: a handler writes it into an outbox and\n"+
 		"completes the task in one transaction. Two processes work on them, and one of them is killed.\n\n", mails)
+	before, err := sent(ctx, store)
+	if err != nil {
+		return err
+	}
 	if _, err := pool.Exec(ctx, outbox); err != nil {
 		return err
 	}
@@ -37,6 +42,12 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if other != nil { // or it would go on alone
+			_ = other.Process.Signal(syscall.SIGTERM)
+			_ = other.Wait()
+		}
+	}()
 	produced := make(chan error, 1)
 	go func() { produced <- produceAll(ctx, store) }()
 
@@ -49,6 +60,9 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 		case <-tick.C:
 		}
 		b, err := store.Backlog(ctx)
+		if ctx.Err() != nil {
+			continue // the handlers are about to end what they have begun
+		}
 		if err != nil {
 			return err
 		}
@@ -71,7 +85,28 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 	if err := errors.Join(<-produced, <-worked); err != nil {
 		return err
 	}
-	return prove(ctx, pool, store, &seen)
+	return prove(ctx, pool, store, &seen, before)
+}
+
+// sent counts the mails of a run before this one. It refuses a table with tasks of somebody else, which the workers
+// would take.
+func sent(ctx context.Context, store *taskstore.Store) (int64, error) {
+	byStatus, err := store.CountByStatus(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var all int64
+	for _, n := range byStatus {
+		all += n
+	}
+	_, err = store.GetByKey(ctx, key(1))
+	if all > mails || all > 0 && errors.Is(err, taskstore.ErrNotFound) {
+		return 0, errors.New("the table tasks has other tasks, which this would handle: give it a database of its own")
+	}
+	if errors.Is(err, taskstore.ErrNotFound) {
+		err = nil
+	}
+	return byStatus[taskstore.Completed], err
 }
 
 // produceAll creates all mails, a chunk at a time, and the first chunk twice.
@@ -90,7 +125,7 @@ func startWorker(ctx context.Context) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-only-work")
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "-only-work") // the demo ends it, by a milder signal
 	cmd.Stderr = os.Stderr
 	return cmd, cmd.Start()
 }
@@ -115,7 +150,7 @@ func (c *counts) watch(cfg taskwork.Config) taskwork.Config {
 }
 
 // prove compares what was asked for with what is stored.
-func prove(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, seen *counts) error {
+func prove(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, seen *counts, before int64) error {
 	byStatus, err := store.CountByStatus(ctx)
 	if err != nil {
 		return err
@@ -126,12 +161,16 @@ func prove(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, seen
 		return err
 	}
 	done := byStatus[taskstore.Completed]
+	earlier := ""
+	if before > 0 {
+		earlier = fmt.Sprintf(", and %d before this run", before)
+	}
 	fmt.Printf(`
   %6d mails were asked for, the first %d of them twice
-  %6d tasks completed, %d of them by the process that was killed
+  %6d tasks completed, %d of them by the process that was killed%s
   %6d attempts failed here and were tried again; %d tasks requeued after silence
   %6d mails in the outbox, for %d customers
-`, mails, chunk, done, done-seen.completed.Load(), seen.failed.Load(), seen.requeued.Load(), sent, recipients)
+`, mails, chunk, done, done-before-seen.completed.Load(), earlier, seen.failed.Load(), seen.requeued.Load(), sent, recipients)
 	if done != mails || sent != mails || recipients != mails {
 		return errors.New("these do not match")
 	}

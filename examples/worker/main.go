@@ -1,7 +1,7 @@
 // Command worker is a service on package taskwork, as a user would write it: a handler that sends mails (handler.go),
 // a producer of tasks with keys (producer.go), and, for the show, a worker process that is killed at work and a proof
-// that each task took effect exactly once (demo.go). It expects a migrated database in DATABASE_URL; `make demo`
-// provides one.
+// that each task took effect exactly once (demo.go). It expects a migrated database of its own in
+// DATABASE_URL, where it creates 8000 tasks and a table outbox; `make demo` provides one.
 package main
 
 import (

@@ -21,7 +21,7 @@ func produce(ctx context.Context, store *taskstore.Store, first, last int) error
 		tasks = append(tasks, taskstore.NewTask{
 			IntegrationID: n%10 + 1, UserID: n%1000 + 1, ClientID: n%50 + 1, AccountID: n%200 + 1, TemplateID: n%5 + 1,
 			Argument: argument,
-			Key:      fmt.Sprintf("order-%d", i),
+			Key:      key(i),
 		})
 	}
 	for {
@@ -31,3 +31,6 @@ func produce(ctx context.Context, store *taskstore.Store, first, last int) error
 		}
 	}
 }
+
+// key is of mail number i.
+func key(i int) string { return fmt.Sprintf("order-%d", i) }
