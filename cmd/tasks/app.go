@@ -104,7 +104,7 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	flags.DurationVar(&a.statementTimeout, "statement-timeout", 30*time.Second,
 		"time for each statement; 0: the server's own limit, as PgBouncer needs it")
 	flags.DurationVar(&a.lockTimeout, "lock-timeout", 5*time.Second,
-		"time for a row that somebody has locked; 0: as above")
+		"time for a row that somebody has locked; 0: the server's own limit, as PgBouncer needs it")
 	flags.BoolVar(&a.citus, "citus", false, "the table is distributed by schema/citus.sql")
 	complete(root, "output", "text", "json")
 	cli.DescribeEnv(root.Name(), flags)

@@ -46,6 +46,9 @@ func (a *app) dryRun(verb string, selected int64, limit int, first []taskstore.T
 	}
 	if a.report.text += "\n"; selected > 0 {
 		a.report.text += tasksTable(a.report.Tasks)
+		if more := selected - int64(len(a.report.Tasks)); more > 0 {
+			a.report.text += fmt.Sprintf("and %d more\n", more)
+		}
 		a.report.note = "nothing was changed: --yes does it\n"
 	}
 }

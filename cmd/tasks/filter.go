@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -67,13 +68,19 @@ func statuses() (names []cobra.Completion) {
 	return names
 }
 
+// words lists them as a sentence does.
+func words(list []string) string {
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " or " + list[last]
+}
+
 func statusOf(name string) (taskstore.Status, error) {
 	for st := taskstore.Pending; st.Valid(); st++ {
 		if st.String() == name {
 			return st, nil
 		}
 	}
-	return 0, cli.Usage("--status is one of %v", statuses())
+	return 0, cli.Usage("--status is one of %s", words(statuses()))
 }
 
 // idsOf reads arguments, each id once. Its error does not repeat one, which may be a database URL in the wrong place.

@@ -34,6 +34,7 @@ func (a *app) listCommand() *cobra.Command {
 			if err = cmp.Or(err, checkLimit(limit)); err != nil {
 				return err
 			}
+			a.report.Tasks = []task{} // in JSON, too, if there are none
 			for page, err := range pages(ctx, s, f, before, limit) {
 				if err != nil {
 					return err
@@ -49,7 +50,7 @@ func (a *app) listCommand() *cobra.Command {
 		}),
 	}
 	filterFlags(cmd, len(columns))
-	cmd.Flags().StringVar(&status, "status", "", "only tasks in this status")
+	cmd.Flags().StringVar(&status, "status", "", "only tasks in this status: "+words(statuses()))
 	complete(cmd, "status", statuses()...)
 	cmd.Flags().Int64Var(&before, "before", 0, "only ids below this one: the last id of the page before")
 	cmd.Flags().IntVar(&limit, "limit", 100, "the most tasks to list")

@@ -39,7 +39,7 @@ func TestListTakesEachFilter(t *testing.T) {
 		"--batch 1,2":         "three ids",
 		"--status done":       "--status is one of",
 		"--limit 0":           "--limit",
-		"--user me":           "--user takes a value of type int64",
+		"--user me":           "--user takes a number",
 	} {
 		if got := must(t, exitUsage, b.URL, "list "+args); !strings.Contains(got.stderr, want) {
 			t.Errorf("list %s says %q", args, got.stderr)

@@ -19,7 +19,7 @@ type report struct {
 	Version    string   `json:"version"`
 	Stats      *stats   `json:"stats,omitempty"`
 	Change     *change  `json:"change,omitempty"`
-	Tasks      []task   `json:"tasks,omitempty"`
+	Tasks      []task   `json:"tasks,omitzero"`
 	NextBefore int64    `json:"next_before,omitempty"` // of list, for the next page; 0: this is the last
 	Error      *failure `json:"error"`
 

@@ -170,7 +170,8 @@ func prove(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store, seen
   %6d tasks completed, %d of them by the process that was killed%s
   %6d attempts failed here and were tried again; %d tasks requeued after silence
   %6d mails in the outbox, for %d customers
-`, mails, chunk, done, done-before-seen.completed.Load(), earlier, seen.failed.Load(), seen.requeued.Load(), sent, recipients)
+`, mails, chunk, done, done-before-seen.completed.Load(), earlier,
+		seen.failed.Load(), seen.requeued.Load(), sent, recipients)
 	if done != mails || sent != mails || recipients != mails {
 		return errors.New("these do not match")
 	}

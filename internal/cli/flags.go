@@ -52,13 +52,13 @@ func ReadEnv(command string, flags *pflag.FlagSet, env Env) (err error) {
 			return
 		}
 		if flags.Set(f.Name, value) != nil {
-			err = Usage("%s does not hold a valid --%s (%s)", name, f.Name, f.Value.Type())
+			err = Usage("%s does not hold a valid --%s, which takes %s", name, f.Name, kind(f))
 		}
 	})
 	return err
 }
 
-// CheckFlags refuses values that no flag can have. Those of signed may be negative.
+// CheckFlags refuses values that no flag can have, and a required flag that has none. Those of signed may be negative.
 func CheckFlags(flags *pflag.FlagSet, signed func(name string) bool) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch {
@@ -66,6 +66,10 @@ func CheckFlags(flags *pflag.FlagSet, signed func(name string) bool) (err error)
 			err = Usage("--%s cannot be negative", f.Name)
 		case f.Value.Type() == "string" && f.Name != "database-url" && strings.Contains(f.Value.String(), "://"):
 			err = Usage("--%s is no place for a database URL; that is --database-url", f.Name)
+		case f.Annotations[cobra.BashCompOneRequiredFlag] != nil && !f.Changed:
+			missing := Usage("--%s is missing", f.Name)
+			missing.Hint = f.Usage
+			err = missing
 		}
 	})
 	return err

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -46,9 +45,9 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 func FlagError(cmd *cobra.Command, err error) error {
 	root := cmd.Root()
 	failure := Usage("a flag cannot be understood")
-	failure.Hint = fmt.Sprintf("see `%s --help`", root.Name())
+	failure.Hint = fmt.Sprintf("see `%s --help`", cmd.CommandPath())
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		failure.Message = fmt.Sprintf("--%s takes a value of type %s", bad.GetFlag().Name, bad.GetFlag().Value.Type())
+		failure.Message = fmt.Sprintf("--%s takes %s", bad.GetFlag().Name, kind(bad.GetFlag()))
 	}
 	if bare, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		failure.Message = fmt.Sprintf("--%s needs a value", bare.GetFlag().Name)
@@ -58,29 +57,49 @@ func FlagError(cmd *cobra.Command, err error) error {
 		return failure
 	}
 	name := unknown.GetSpecifiedName()
+	if unknown.GetSpecifiedShortnames() != "" {
+		failure.Message = "unknown flag: -" + name
+		return failure
+	}
 	failure.Message = "unknown flag: --" + name
+	if other, _, err := root.Find([]string{name}); err == nil && other != root {
+		failure.Hint = fmt.Sprintf("`%s` is a command", other.CommandPath())
+		return failure
+	}
 	for _, other := range root.Commands() {
 		if other.LocalNonPersistentFlags().Lookup(name) != nil {
 			failure.Hint = fmt.Sprintf("--%s is a flag of `%s`", name, other.CommandPath())
 			return failure
 		}
 	}
-	if near := flagNames(root).SuggestionsFor(name); len(near) > 0 {
+	if near := flagNames(cmd).SuggestionsFor(name); len(near) > 0 {
 		failure.Hint = "did you mean --" + near[0] + "?"
 	}
 	return failure
 }
 
-// flagNames holds the names of all flags as commands, since that is what cobra makes suggestions from.
-func flagNames(root *cobra.Command) *cobra.Command {
-	var names []string
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+// kind says what a flag's value is.
+func kind(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "int", "int64":
+		return "a number"
+	case "duration":
+		return "a duration such as 500ms, 30s or 10m"
+	case "bool":
+		return "true or false"
+	case "int64Slice":
+		return "numbers with commas between them"
+	case "time":
+		return "a date such as 2026-01-01, or a time such as 2026-01-01T08:00:00+08:00"
 	}
-	slices.Sort(names)
+	return "a value of type " + f.Value.Type()
+}
+
+// flagNames holds the names of a command's flags as commands, since that is what cobra makes suggestions from.
+func flagNames(cmd *cobra.Command) *cobra.Command {
 	list := &cobra.Command{SuggestionsMinimumDistance: 2}
-	for _, name := range slices.Compact(names) {
-		list.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
-	}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { // those of the root, too
+		list.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
 	return list
 }

@@ -44,6 +44,9 @@ func DescribeAttempt(config *pgx.ConnConfig, err error) Failure {
 		f.Message = OneLine(rootCause(err).Error())
 	}
 	f.Message = fmt.Sprintf("cannot connect to %s as %q: %s", Address(config), config.User, f.Message)
+	if f.Hint == "" && config.ConnString() == "" && strings.HasPrefix(config.Host, "/") {
+		f.Hint = "no database URL was given: DATABASE_URL is the place for one, such as postgres://user@host:5432/database"
+	}
 	return f
 }
 
