@@ -127,10 +127,13 @@ func (r *Review) conclude(opts Options, exists, managed bool) {
 	slices.SortStableFunc(r.Findings, func(a, b catalog.Finding) int {
 		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
 	})
-	blocks := 0
+	blocks, repairs := 0, 0 // what somebody has to put right by hand, and what up does
 	for _, f := range r.Findings {
-		if f.Severity == catalog.Block || managed && f.Severity == catalog.Repair {
+		switch f.Severity {
+		case catalog.Block:
 			blocks++
+		case catalog.Repair:
+			repairs++
 		}
 	}
 	pending := 0
@@ -139,7 +142,7 @@ func (r *Review) conclude(opts Options, exists, managed bool) {
 			pending++
 		}
 	}
-	r.Sound = blocks == 0
+	r.Sound = blocks == 0 && (repairs == 0 || !managed)
 	command := func(words string) string {
 		words = "taskmigrate " + words
 		if opts.Schema != "" {
@@ -163,7 +166,9 @@ func (r *Review) conclude(opts Options, exists, managed bool) {
 	case !managed:
 		r.Verdict = "The table can be adopted as it is. No row is changed by that."
 	case blocks > 0:
-		r.Verdict = fmt.Sprintf("The table is not as its history says: %d to be put right.", blocks)
+		r.Verdict = fmt.Sprintf("The table is not as its history says: %d to be put right by hand first.", blocks)
+	case repairs > 0:
+		r.Verdict = fmt.Sprintf("The table is not as its history says: %d to be put right, which taskmigrate up does.", repairs)
 	case pending > 0:
 		r.Verdict = fmt.Sprintf("The table is as its history says. %d migrations are pending.", pending)
 	default:

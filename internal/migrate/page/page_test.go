@@ -116,6 +116,25 @@ func TestAnEmptyDatabaseIsReviewed(t *testing.T) {
 	}
 }
 
+// What up will put right is nobody's work by hand.
+func TestAnAdoptedTableIsRepairedByUp(t *testing.T) {
+	t.Parallel()
+	url := dbtest.New(t)
+	m, err := migrate.New(url, migrate.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Up(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.Exec(t, url, "DROP INDEX idx_status")
+	r := review(t, url)
+	if r.Sound || !strings.Contains(r.Verdict, "which taskmigrate up does") ||
+		len(r.NextSteps) != 2 || r.NextSteps[0].Command != "taskmigrate up" {
+		t.Errorf("%q, %+v", r.Verdict, r.NextSteps)
+	}
+}
+
 var screenshots = os.Getenv("SCREENSHOTS") // the folder in which to leave pictures of the pages; empty: none
 
 // A browser lays the page out. Nothing of it may lie to the right of the window.
