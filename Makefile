@@ -24,7 +24,8 @@ WITHPG     := go run ./internal/pgserver/withpg
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@if [ -t 1 ]; then bold=$$'\033[1m' plain=$$'\033[0m'; else bold='' plain=''; fi; \
+		awk -F ':.*## ' -v form="  $$bold%-17s$$plain %s\n" '/^[a-z][a-z-]*:.*## / { printf form, $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: gate
 gate: ## Run every check that a change must pass, and show what took how long (GATE="lint verify": only these)
