@@ -77,6 +77,32 @@ func TestTasksOfTheDeadAreRequeued(t *testing.T) {
 	})
 }
 
+// A statement that the server cancels, for its statement_timeout or by an administrator, says nothing of its tasks.
+func TestCancelledStatementEndsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(10)
+		cancelled := &pgconn.PgError{Code: "57014", SeverityUnlocalized: "ERROR", Message: "canceling statement"}
+		m.before = func(_ string, e taskstore.Ended) error {
+			if len(e.Completed) > 0 {
+				return cancelled
+			}
+			return nil
+		}
+		r := start(t, m, Config{}, sleep(time.Second))
+		wait(20 * time.Second)
+		m.set(func() { m.before = nil })
+		wait(time.Minute)
+		r.want(t, Failed)
+		r.want(t, Lost)
+		r.want(t, Away)
+		if n := len(r.told(Completed)); n != 10 {
+			t.Errorf("%d of 10 tasks are completed", n)
+		}
+		r.finish(t)
+	})
+}
+
 // A call that was done, and whose answer is lost.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()

@@ -101,7 +101,9 @@ func (o *owner) start(t taskstore.Task) {
 			ctx, end = context.WithTimeout(ctx, o.cfg.Timeout)
 			defer end()
 		}
-		err = o.handler(ctx, t)
+		if err = o.handler(ctx, t); err != nil {
+			_ = err.Error() // here a text that panics, as that of a nil pointer may, ends nothing but the handler
+		}
 	}()
 }
 

@@ -61,6 +61,10 @@ func TestHandlersMayRunForAnyMultipleOfTheLease(t *testing.T) {
 	})
 }
 
+type mute struct{ text string }
+
+func (m *mute) Error() string { return m.text }
+
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	passing := errors.New("not now")
@@ -72,6 +76,9 @@ func TestFailures(t *testing.T) {
 		"error":     {func(context.Context, taskstore.Task) error { return passing }, "1: not now", 3},
 		"permanent": {func(context.Context, taskstore.Task) error { return Permanent(passing) }, "1: not now", 1},
 		"panic":     {func(context.Context, taskstore.Task) error { panic("oh") }, "1: panic: oh\n\ngoroutine ", 3},
+		"text that panics": {
+			func(context.Context, taskstore.Task) error { return (*mute)(nil) }, "1: panic: runtime error: invalid memory", 3,
+		},
 		"goexit": {func(context.Context, taskstore.Task) error {
 			runtime.Goexit() // as t.FailNow does
 			return nil

@@ -85,15 +85,16 @@ func lostIn(err error) ([]int64, error) {
 
 func isConflict(err error) bool { return errors.As(err, new(*taskstore.ConflictError)) }
 
-// locked reports whether somebody has locked a row, or the database did not answer in time, maybe for that reason.
+// locked reports whether somebody has locked a row, or the database did not answer in time, maybe for that reason: by
+// the call's deadline or by the server's statement_timeout.
 func locked(err error) bool {
 	server, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && server.Code == "55P03" || errors.Is(err, context.DeadlineExceeded)
+	return ok && (server.Code == "55P03" || server.Code == "57014") || errors.Is(err, context.DeadlineExceeded)
 }
 
 // notRefusals are SQLSTATEs that say nothing of a row's content: connection, state, rollback, SQL, resources, locks,
-// shutdown, system.
-var notRefusals = regexp.MustCompile(`^(08|25|40|42|53|55P03|57P|58|XX)`)
+// cancellation and shutdown, system.
+var notRefusals = regexp.MustCompile(`^(08|25|40|42|53|55P03|57|58|XX)`)
 
 // refused reports whether the server refused an end for something in the task's row: a value, a constraint, a
 // trigger. Others can be ended without it.
