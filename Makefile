@@ -42,10 +42,18 @@ demo: ## Migrate a database and watch a service work on it while one of its proc
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
 
-.PHONY: demo-record
-demo-record: ## Record make demo as docs/diagrams/demo.svg
-	@mkdir -p bin
-	go run ./internal/readme/record make demo >bin/demo.svg && mv bin/demo.svg docs/diagrams/demo.svg
+.PHONY: record
+record: build ## Record make demo and tasks stats --watch as pictures in docs/diagrams (needs tmux)
+	go run ./internal/readme/record '$$ make demo' make demo >bin/demo.svg
+	go run ./internal/readme/record -for 10s '$$ tasks stats --watch' $(WITHPG) sh -c \
+		'bin/taskmigrate up >bin/said 2>&1; bin/worker >>bin/said & \
+		bin/tasks stats --watch --interval 1s --silent-for 1s; kill $$!; wait' >bin/watch.svg
+	mv bin/demo.svg bin/watch.svg docs/diagrams/
+
+.PHONY: diagrams
+diagrams: ## Render docs/diagrams/*.dot, bright or dark as the reader's system is (needs Graphviz)
+	for dot in docs/diagrams/*.dot; do dot -Tsvg -o $${dot%.dot}.svg $$dot -Gstylesheet="data:text/css, \
+		@media (prefers-color-scheme: dark) { svg { filter: invert(.9) hue-rotate(180deg) } }"; done
 
 .PHONY: build
 build: ## Build the commands into bin/

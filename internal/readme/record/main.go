@@ -1,104 +1,123 @@
-// Command record runs a command, shows what it prints, and draws that as a terminal in which each line appears when it
+// Command record runs a command in a terminal, and draws that as a picture in which each line comes and goes when it
 // did:
 //
-//	go run ./internal/readme/record COMMAND [ARG...] >FILE.svg
+//	go run ./internal/readme/record [-for 10s] TITLE COMMAND [ARG...] >FILE.svg
+//
+// The terminal is one of tmux. With -for the picture ends then, and the command gets Ctrl-C.
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/xml"
+	"errors"
+	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
-	columnWidth = 7.8
-	lineHeight  = 18
-	margin      = 16
-	silence     = 2 * time.Second
+	columns = 112
+	rows    = 40
+	silence = 2 * time.Second // a longer one is cut to this
 )
 
-// head is the picture's beginning. A reader who wants no motion, and one whose program knows none, sees all lines.
-const head = `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img">
-<title>%[3]s</title>
-<style>
-text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #e6edf3; white-space: pre }
-@media (prefers-reduced-motion: no-preference) { text { animation: appear 1ms backwards } }
-@keyframes appear { from { opacity: 0 } }
-</style>
-<rect width="100%%" height="100%%" rx="8" fill="#0d1117"/>
-`
-
-type line struct {
-	text string
-	at   time.Duration // when it appears, each longer silence having been cut to [silence]
-}
-
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: record COMMAND [ARG...] >FILE.svg")
+	limit := flag.Duration("for", time.Hour, "end the picture after this time")
+	flag.Parse()
+	if flag.NArg() < 2 {
+		fmt.Fprintln(os.Stderr, "usage: record [-for TIME] TITLE COMMAND [ARG...] >FILE.svg")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1:]); err != nil {
+	svg, err := record(flag.Arg(0), *limit, flag.Args()[1:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
 	}
+	fmt.Print(svg)
 }
 
-func run(command []string) error {
-	cmd := exec.CommandContext(context.Background(), command[0], command[1:]...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+func record(title string, limit time.Duration, command []string) (_ string, err error) {
+	dir, err := os.MkdirTemp("", "record")
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	status := filepath.Join(dir, "status")
+	// The shell stays, so that the last lines can be read.
+	const script = `printf '%s\n' "$1"; shift; "$@"; echo $? >"$0"; exec cat`
+	t := terminal{filepath.Join(dir, "socket")}
+	_, err = t.tmux(append([]string{"new-session", "-d", "-x", fmt.Sprint(columns), "-y", fmt.Sprint(rows),
+		"sh", "-c", script, status, title}, command...)...)
+	if err != nil {
+		return "", err
 	}
-	lines := []line{{text: "$ " + strings.Join(command, " ")}}
-	var at time.Duration
-	last := time.Now()
-	scanner := bufio.NewScanner(out)
-	for scanner.Scan() {
-		fmt.Fprintln(os.Stderr, scanner.Text())
-		at += min(time.Since(last), silence)
-		last = time.Now()
-		lines = append(lines, line{scanner.Text(), at})
+	defer func() {
+		_, killed := t.tmux("kill-server")
+		err = errors.Join(err, killed)
+	}()
+
+	var seen film
+	began := time.Now()
+	for {
+		code, done, err := ended(status)
+		if err != nil {
+			return "", err
+		}
+		screen, err := t.tmux("capture-pane", "-p")
+		if err != nil {
+			return "", err
+		}
+		seen.add(strings.Split(strings.TrimRight(screen, "\n"), "\n"), time.Now())
+		switch {
+		case done && code != "0":
+			return "", fmt.Errorf("%s exited with %s:\n%s", title, code, screen)
+		case done:
+			return seen.draw(title), nil
+		case time.Since(began) > limit:
+			return seen.draw(title), t.interrupt(status)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	if err := scanner.Err(); err != nil {
-		return err
-	}
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
-	}
-	_, err = fmt.Print(draw(lines))
-	return err
 }
 
-// draw draws the lines below each other.
-func draw(lines []line) string {
-	var svg strings.Builder
-	columns := 0
-	for _, l := range lines {
-		columns = max(columns, utf8.RuneCountInString(l.text))
+// terminal is one of tmux, with a server of its own.
+type terminal struct{ socket string }
+
+func (t terminal) tmux(args ...string) (string, error) {
+	cmd := exec.CommandContext(context.Background(), "tmux", append([]string{"-S", t.socket, "-f", "/dev/null"}, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("tmux %s: %w", args[0], err)
 	}
-	width, height := int(float64(columns)*columnWidth)+2*margin, len(lines)*lineHeight+2*margin
-	fmt.Fprintf(&svg, head, width, height, escape(lines[0].text))
-	for i, l := range lines {
-		fmt.Fprintf(&svg, `<text x="%d" y="%d" style="animation-delay: %.1fs">%s</text>`+"\n",
-			margin, margin+13+i*lineHeight, l.at.Seconds(), escape(l.text))
-	}
-	svg.WriteString("</svg>\n")
-	return svg.String()
+	return string(out), err
 }
 
-func escape(text string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(text)) // a Builder takes all
-	return b.String()
+// interrupt ends the command, which has time to clean up.
+func (t terminal) interrupt(status string) error {
+	if _, err := t.tmux("send-keys", "C-c"); err != nil {
+		return err
+	}
+	for range 500 {
+		if _, done, err := ended(status); done || err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return errors.New("the command goes on after Ctrl-C")
+}
+
+// ended returns the command's exit code, once it is there.
+func ended(status string) (code string, done bool, err error) {
+	text, err := os.ReadFile(status)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	code = strings.TrimSpace(string(text))
+	return code, code != "", err
 }
