@@ -26,7 +26,6 @@ export default defineConfig({
   cacheDir: '../bin/vitepress',
   rewrites: { 'start.md': 'index.md' },
   appearance: 'force-auto', // as the reader's system says, since the charts do the same
-  head: [['style', {}, '.vp-doc > div > pre { overflow-x: auto }']], // indented code, which the theme does not know
   vite: { build: { chunkSizeWarningLimit: 1000 } }, // of kB: the plan book
   themeConfig: {
     sidebar: [
@@ -64,6 +63,7 @@ export default defineConfig({
     socialLinks: [{ icon: 'github', link: repository }],
   },
   markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' }, // whose comments can be read
     config(md) {
       md.core.ruler.push('outside', ({ tokens, env }) => {
         for (const token of tokens.flatMap((t) => t.children ?? [])) {

@@ -1,13 +1,16 @@
 // Looks at each page of the site in Chromium, narrow and wide, light and dark: has it a heading, does nothing stick out to
-// the right, do its pictures load, does each of its links lead to a page and an anchor that exist?
+// the right, has it contrast and whatever else axe finds wanting by WCAG 2 AA, do its pictures load, does each of its links
+// lead to a page and an anchor that exist?
 // SCREENSHOTS names a folder in which to leave pictures of the pages.
 import { existsSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 
 const site = fileURLToPath(new URL('../../site', import.meta.url))
 const origin = 'http://site.test'
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 
 if (!existsSync(executablePath)) {
@@ -35,7 +38,7 @@ for (name of readdirSync(site).filter((file) => file.endsWith('.html') && file !
     if (!(await page.locator('h1').first().isVisible())) complain('no heading can be seen')
     const dark = await page.evaluate(() => document.documentElement.classList.contains('dark'))
     if (dark !== (colorScheme === 'dark')) complain(`is not ${colorScheme}`)
-    for (const width of [390, 1440]) {
+    for (const width of [360, 1280]) {
       await page.setViewportSize({ width, height: 1000 })
       const wide = await page.evaluate(() => document.documentElement.scrollWidth)
       if (wide > width) complain(`${wide} px wide in a window of ${width} px`)
@@ -44,6 +47,9 @@ for (name of readdirSync(site).filter((file) => file.endsWith('.html') && file !
         await page.screenshot({ path: resolve(process.env.SCREENSHOTS, file) })
       }
     }
+    await page.addScriptTag({ path: axe })
+    const { violations } = await page.evaluate(() => window.axe.run({ runOnly: ['wcag2a', 'wcag2aa'] }))
+    for (const { help, nodes } of violations) complain(`${colorScheme}: ${help}: ${nodes[0].target} (${nodes.length})`)
   }
   const found = await page.evaluate(() => ({
     ids: [...document.querySelectorAll('[id]')].map((e) => e.id),
