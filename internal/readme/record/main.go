@@ -22,7 +22,7 @@ import (
 const (
 	columns = 112
 	rows    = 40
-	silence = 2 * time.Second // a longer one is cut to this
+	silence = time.Second // a longer one is cut to this
 )
 
 func main() {
