@@ -27,6 +27,9 @@ func Describe(err error) Failure {
 		f.SQLState = server.Code
 		f.Message = fmt.Sprintf("%s (SQLSTATE %s)", OneLine(server.Message), server.Code)
 		f.Hint = OneLine(server.Detail + " " + server.Hint)
+		if f.Hint == "" && f.SQLState == "42501" {
+			f.Hint = "schema/roles.sql has a role for each purpose, with the rights that it takes"
+		}
 	} else if lost(err) {
 		f.Message = "the connection to the server was lost: " + OneLine(rootCause(err).Error())
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Whoever has forgotten DATABASE_URL is told so; who uses libpq's variables has not forgotten it.
@@ -25,5 +27,14 @@ func TestNoURL(t *testing.T) {
 		if strings.Contains(hint, "DATABASE_URL") != test.told {
 			t.Errorf("%+v: the hint is %q", test, hint)
 		}
+	}
+}
+
+// Whoever lacks a right is told where rights come from.
+func TestAMissingRight(t *testing.T) {
+	t.Parallel()
+	got := Describe(&pgconn.PgError{Code: "42501", Message: "permission denied for table tasks"})
+	if !strings.Contains(got.Hint, "schema/roles.sql") {
+		t.Errorf("got %+v", got)
 	}
 }

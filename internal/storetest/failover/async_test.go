@@ -22,7 +22,7 @@ import (
 // gate is the line of a standby's configuration that keeps services away until the runbook has been run.
 func gate(t *testing.T) string {
 	t.Helper()
-	return "default_transaction_read_only" + inDocs(t, "    default_transaction_read_only", "\n")[0]
+	return "default_transaction_read_only" + inDocs(t, "```\ndefault_transaction_read_only", "\n")[0]
 }
 
 // clock makes statement_timestamp() stand still at a time in the sessions of withClock.

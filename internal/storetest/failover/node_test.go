@@ -81,7 +81,7 @@ func (n *node) needs(programs ...string) {
 // address is the URL of the first of these nodes that takes writes, with the settings of docs/failover.md.
 func address(t *testing.T, nodes ...*node) string {
 	t.Helper()
-	u, err := url.Parse("postgres://" + inDocs(t, "    postgres://", "\n")[0])
+	u, err := url.Parse("postgres://" + inDocs(t, "```\npostgres://", "\n")[0])
 	if err != nil {
 		t.Fatal(err)
 	}
