@@ -62,6 +62,9 @@ export default defineConfig({
     outline: [2, 3],
     socialLinks: [{ icon: 'github', link: repository }],
   },
+  transformPageData(page) { // one wide table takes the outline's room
+    if (['databases.md', 'plans.md'].includes(page.relativePath)) page.frontmatter.aside = false
+  },
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' }, // whose comments can be read
     config(md) {
