@@ -9,7 +9,7 @@ import (
 )
 
 // Whoever has forgotten DATABASE_URL is told so; who uses libpq's variables has not forgotten it.
-func TestNoURL(t *testing.T) {
+func TestNoURL(t *testing.T) { //nolint:paralleltest // sets variables of the environment
 	for _, test := range []struct {
 		host, url string
 		told      bool
