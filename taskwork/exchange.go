@@ -57,20 +57,21 @@ func (o *owner) exchange(now time.Time) time.Duration {
 	return longTrip
 }
 
-// ready takes leases whose end can be sent. One whose row somebody had locked waits for the heartbeat that renews it:
-// then the row is free.
+// ready takes leases whose end can be sent. One that was delayed waits for the heartbeat that renews it: then its row
+// is free. One that was delayed again goes alone: it may be why others were.
 func (o *owner) ready() (ready []*lease) {
+	alone := false
 	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
 		switch {
 		case !o.holds(l):
 			return true
-		case len(ready) == maxEnding || !l.take():
+		case alone || l.delays > 1 && len(ready) > 0 || len(ready) == maxEnding || !l.take():
 			return false
-		case l.lockedAt == l.versions[0]:
+		case l.delayedAt == l.versions[0]:
 			l.giveBack()
 			return false
 		}
-		l.lockedAt = 0
+		alone = l.delays > 1
 		ready = append(ready, l)
 		return true
 	})
@@ -79,9 +80,11 @@ func (o *owner) ready() (ready []*lease) {
 
 // travel is a trip's calls of the database.
 func (o *owner) travel(ctx context.Context, t *trip) {
+	// An exchange does not take integrations in turn. And a claim may be why ends were delayed.
+	apart := o.cfg.Fair || slices.ContainsFunc(t.leases, func(l *lease) bool { return l.delays > 0 })
 	n := t.want
-	if o.cfg.Fair {
-		n = 0 // an exchange does not take integrations in turn
+	if apart {
+		n = 0
 	}
 	t.tasks, t.err = o.send(ctx, t.leases, t.from, n)
 	if refused(t.err) && len(t.leases) > 1 { // for one of them: the others can be ended without it
@@ -89,8 +92,12 @@ func (o *owner) travel(ctx context.Context, t *trip) {
 			_, t.err = o.send(ctx, []*lease{l}, t.from, 0)
 		}
 	}
-	if o.cfg.Fair && t.want > 0 && t.err == nil {
+	switch {
+	case !apart || t.want == 0 || t.err != nil && !delaying(t.err):
+	case o.cfg.Fair:
 		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
+	default:
+		t.tasks, t.err = o.store.Exchange(ctx, taskstore.Ended{}, t.from, t.want)
 	}
 }
 
@@ -151,8 +158,8 @@ func (o *owner) retryIn(failures int, err error) time.Duration {
 func (o *owner) arrive(t *trip) {
 	now := time.Now()
 	o.trips, o.tripAt = o.trips-1, now
-	if len(t.leases) == 0 || !locked(t.err) && !refused(t.err) {
-		o.heard(t.err)
+	if len(t.leases) == 0 || !delaying(t.err) && !refused(t.err) {
+		o.heard(t.err, true)
 	}
 	for _, l := range t.leases {
 		o.record(l)
@@ -183,8 +190,11 @@ func (o *owner) record(l *lease) {
 	case isConflict(err):
 		o.lose(l, nil)
 		return
-	case locked(err):
-		l.lockedAt, o.beatAt = l.versions[0], time.Time{}
+	case delaying(err):
+		if l.delays == 0 {
+			o.beatAt = time.Time{}
+		}
+		l.delays, l.delayedAt = l.delays+1, l.versions[0]
 		o.tell(Event{Kind: Delayed, Task: l.task, Err: err})
 	case refused(err) && l.end.Kind == Completed:
 		l.end.Kind, l.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", err)

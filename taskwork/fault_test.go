@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,79 @@ func TestCancelledStatementEndsNothing(t *testing.T) {
 		if n := len(r.told(Completed)); n != 10 {
 			t.Errorf("%d of 10 tasks are completed", n)
 		}
+		r.finish(t)
+	})
+}
+
+// Claims fail for long, as beside a statement_timeout that is too short for them. What was claimed before is ended.
+func TestFailingClaimsDelayNoEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(10)
+		r := start(t, m, Config{Workers: 5}, sleep(time.Second))
+		wait(500 * time.Millisecond)
+		m.set(func() {
+			m.claiming = &pgconn.PgError{Code: "57014", SeverityUnlocalized: "ERROR", Message: "canceling"}
+		})
+		wait(time.Minute)
+		if n := len(r.told(Completed)); n != 5 {
+			t.Errorf("%d of 5 tasks are completed", n)
+		}
+		m.set(func() { m.claiming = nil })
+		wait(time.Minute)
+		if n := len(r.told(Completed)); n != 10 {
+			t.Errorf("%d of 10 tasks are completed", n)
+		}
+		r.want(t, Lost)
+		r.finish(t)
+	})
+}
+
+// Looking for failed tasks that are due fails for ever, as where somebody has dropped task_failures. Tasks of the dead
+// come back all the same.
+func TestFailingRetriesDelayNoRequeue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(0)
+		m.add(1, taskstore.Processing) // by one who died
+		m.before = func(call string, _ taskstore.Ended) error {
+			if call == "retry" {
+				return &pgconn.PgError{Code: "42P01", SeverityUnlocalized: "ERROR", Message: "no such table"}
+			}
+			return nil
+		}
+		r := start(t, m, Config{SilentFor: 30 * time.Second}, nothing)
+		wait(time.Minute)
+		r.want(t, Requeued, "0")
+		r.want(t, Completed, "1")
+		if len(r.told(Away)) == 0 {
+			t.Error("nobody was told")
+		}
+		r.finish(t)
+	})
+}
+
+// More tasks are due than one call retries, and Poll is long.
+func TestManyRetriesAreDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const due = 5*maxUpkeep + 1
+		m := newMemory(0)
+		for id := int64(1); id <= due; id++ {
+			m.add(id, taskstore.Failed)
+			m.failures[id] = taskstore.LastFailure{Count: 1, RetryAt: 1}
+		}
+		r := start(t, m, Config{Poll: time.Hour}, func(ctx context.Context, _ taskstore.Task) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		wait(10 * time.Second)
+		m.set(func() {
+			maps.DeleteFunc(m.failures, func(_ int64, f taskstore.LastFailure) bool { return f.RetryAt == 0 })
+			if n := len(m.failures); n != 0 {
+				t.Errorf("%d of %d tasks are not retried", n, due)
+			}
+		})
 		r.finish(t)
 	})
 }
@@ -231,6 +305,36 @@ func TestOneRowDelaysNoOther(t *testing.T) {
 			r.finish(t)
 		})
 	})
+	// What the server says of an end that it does not take now, although the row is free, as beside a trigger that needs
+	// another row, and a reason that cannot be stored since task_failures is gone.
+	for _, code := range []string{"55P03", "57014", "42P01"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory(100)
+				m.before = func(_ string, e taskstore.Ended) error {
+					if has(e, 3) {
+						return &pgconn.PgError{Code: code, SeverityUnlocalized: "ERROR", Message: "not now"}
+					}
+					return nil
+				}
+				r := start(t, m, Config{}, sleep(time.Second))
+				wait(time.Minute)
+				if n := len(r.told(Completed)); n != 99 {
+					t.Errorf("%d tasks completed, want 99", n)
+				}
+				if n := len(r.told(Delayed)); n == 0 || n > 200 {
+					t.Errorf("%d delays told", n)
+				}
+				m.set(func() { m.before = nil })
+				wait(time.Minute)
+				r.wantStatus(t, 3, taskstore.Completed)
+				r.want(t, Lost)
+				r.want(t, Failed)
+				r.finish(t)
+			})
+		})
+	}
 	t.Run("locked", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

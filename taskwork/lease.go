@@ -34,9 +34,10 @@ type lease struct {
 	versions []taskstore.Millis
 	sent     error // what became of its end when it was sent last
 
-	end      Event            // what the handler came to; without Kind: it has not returned
-	maybe    Kind             // the end that may be stored without our knowing; "": none
-	lockedAt taskstore.Millis // the version at which somebody had locked the row; 0: it is not known to be locked
+	end       Event            // what the handler came to; without Kind: it has not returned
+	maybe     Kind             // the end that may be stored without our knowing; "": none
+	delays    int              // how often its end was sent and has to be sent again later
+	delayedAt taskstore.Millis // the version at which that was so last
 }
 
 // take takes the token, if it is there.
@@ -117,11 +118,11 @@ func (l *lease) complete(ctx context.Context, tx pgx.Tx) error {
 	case <-ctx.Done():
 		return fmt.Errorf("complete task %d: %w", l.task.ID, context.Cause(ctx))
 	}
+	defer l.giveBack() // also if tx panics
 	err := l.owner.store.complete(ctx, tx, l.present())
 	for isConflict(err) && l.advance() {
 		err = l.owner.store.complete(ctx, tx, l.present())
 	}
-	l.giveBack()
 	switch {
 	case err == nil:
 		l.owner.do(func() { l.maybe = Completed })

@@ -24,6 +24,7 @@ type memory struct {
 	before   func(call string, e taskstore.Ended) error // what an exchange returns without being done
 	after    func(call string) error                    // what a call returns although it was done
 	late     time.Duration                              // how much later the next answer to a failure comes
+	claiming error                                      // what an exchange that claims returns without being done
 	locked   int64                                      // somebody has locked that row
 	arrival  chan struct{}
 	calls    []string
@@ -120,6 +121,10 @@ func (m *memory) Exchange(
 	if err != nil {
 		return nil, err
 	}
+	if n > 0 && m.claiming != nil {
+		defer end()
+		return nil, m.claiming
+	}
 	var late time.Duration
 	defer func() { time.Sleep(late) }()
 	defer end()
@@ -205,14 +210,14 @@ func (m *memory) RequeueStale(
 	return ids, nil
 }
 
-func (m *memory) RetryDue(ctx context.Context, _ taskstore.Filter, _ int) (ids []int64, err error) {
+func (m *memory) RetryDue(ctx context.Context, _ taskstore.Filter, limit int) (ids []int64, err error) {
 	end, err := m.begin(ctx, "retry", taskstore.Ended{})
 	if err != nil {
 		return nil, err
 	}
 	defer end()
 	for id, f := range m.failures {
-		if f.RetryAt > 0 && f.RetryAt <= taskstore.MillisOf(time.Now()) {
+		if f.RetryAt > 0 && f.RetryAt <= taskstore.MillisOf(time.Now()) && len(ids) < limit {
 			f.RetryAt = 0
 			m.failures[id] = f
 			m.move(m.rows[id], taskstore.Pending)
@@ -263,7 +268,10 @@ func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err
 	return lost, err
 }
 
-func (m *memory) complete(_ context.Context, _ pgx.Tx, t taskstore.Task) error {
+func (m *memory) complete(_ context.Context, tx pgx.Tx, t taskstore.Task) error {
+	if tx == nil {
+		panic("no transaction")
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if row := m.rows[t.ID]; row.UpdatedAt != t.UpdatedAt || row.Status != taskstore.Processing {

@@ -39,6 +39,7 @@ type owner struct {
 	requeueAt time.Time // when to look for tasks of silent workers
 
 	awaySince time.Time     // the database is away; zero: it is not
+	cutOff    bool          // and leases may not have been renewed meanwhile
 	backoff   time.Duration // before the next try
 	resumeAt  time.Time     // when that is
 
@@ -89,8 +90,8 @@ func (o *owner) run(ctx context.Context) error {
 		}
 	}
 	if n := len(o.leases); n > 0 {
-		return fmt.Errorf("taskwork: stopped before the ends of %d tasks were recorded, since the database did not answer: "+
-			"they come back when they have been silent for %v", n, o.cfg.SilentFor)
+		return fmt.Errorf("taskwork: stopped before the ends of %d tasks were recorded, since the database did not answer or "+
+			"their rows were locked: they come back when they have been silent for %v", n, o.cfg.SilentFor)
 	}
 	return nil
 }
@@ -126,8 +127,8 @@ func (o *owner) call(timeout time.Duration, f func(context.Context) (answer func
 // patience is how long a call of the database may take.
 func (o *owner) patience() time.Duration { return o.cfg.SilentFor / 3 }
 
-// heard notes whether the database answered.
-func (o *owner) heard(err error) {
+// heard notes whether the database answered, and otherwise whether heartbeats may fail, too, of everybody.
+func (o *owner) heard(err error, cutOff bool) {
 	now := time.Now()
 	switch {
 	case err != nil:
@@ -135,12 +136,16 @@ func (o *owner) heard(err error) {
 			o.awaySince, o.backoff = now, firstBackoff
 			o.tell(Event{Kind: Away, Err: err})
 		}
+		o.cutOff = o.cutOff || cutOff
 		o.resumeAt = now.Add(jitter(o.backoff))
 		o.backoff = min(2*o.backoff, maxBackoff, o.beatEvery())
 	case !o.awaySince.IsZero():
 		o.tell(Event{Kind: Back, Took: now.Sub(o.awaySince)})
 		o.awaySince, o.resumeAt = time.Time{}, time.Time{}
-		o.requeueAt = now.Add(o.cfg.SilentFor) // all need the time to renew their leases
+		if o.cutOff {
+			o.cutOff = false
+			o.requeueAt = now.Add(o.cfg.SilentFor) // all need the time to renew their leases
+		}
 	}
 }
 

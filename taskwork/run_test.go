@@ -3,6 +3,7 @@ package taskwork
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,6 +79,9 @@ func TestFailures(t *testing.T) {
 		"panic":     {func(context.Context, taskstore.Task) error { panic("oh") }, "1: panic: oh\n\ngoroutine ", 3},
 		"text that panics": {
 			func(context.Context, taskstore.Task) error { return (*mute)(nil) }, "1: panic: runtime error: invalid memory", 3,
+		},
+		"panic in Complete": {
+			func(ctx context.Context, _ taskstore.Task) error { return Complete(ctx, nil) }, "1: panic: no transaction", 3,
 		},
 		"goexit": {func(context.Context, taskstore.Task) error {
 			runtime.Goexit() // as t.FailNow does
@@ -207,6 +211,16 @@ func TestStop(t *testing.T) {
 			if err := <-r.done; err == nil || !strings.Contains(err.Error(), "1 tasks") {
 				t.Errorf("Run returned %v", err)
 			}
+		})
+	})
+	t.Run("waits for ever", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			cfg := Config{Grace: math.MaxInt64, SilentFor: math.MaxInt64}
+			r := start(t, newMemory(1), cfg, sleep(1000*time.Hour))
+			wait(time.Second)
+			r.finish(t)
+			r.want(t, Completed, "1")
 		})
 	})
 	t.Run("before it begins", func(t *testing.T) {

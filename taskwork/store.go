@@ -85,16 +85,22 @@ func lostIn(err error) ([]int64, error) {
 
 func isConflict(err error) bool { return errors.As(err, new(*taskstore.ConflictError)) }
 
-// locked reports whether somebody has locked a row, or the database did not answer in time, maybe for that reason: by
-// the call's deadline or by the server's statement_timeout.
-func locked(err error) bool {
+// delaying reports whether an end is to be sent again later: the server does not take it now, or did not answer in
+// time, maybe since somebody has locked a row.
+func delaying(err error) bool { return notNow(err) || errors.Is(err, context.DeadlineExceeded) }
+
+// notNows are SQLSTATEs of what may succeed later, and other statements at once: a lock that was waited for too long, a
+// statement that took too long or was cancelled, and a right or a table that the statement lacks.
+var notNows = regexp.MustCompile(`^(55P03|57014|42)`)
+
+func notNow(err error) bool {
 	server, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (server.Code == "55P03" || server.Code == "57014") || errors.Is(err, context.DeadlineExceeded)
+	return ok && notNows.MatchString(server.Code)
 }
 
-// notRefusals are SQLSTATEs that say nothing of a row's content: connection, state, rollback, SQL, resources, locks,
-// cancellation and shutdown, system.
-var notRefusals = regexp.MustCompile(`^(08|25|40|42|53|55P03|57|58|XX)`)
+// notRefusals are SQLSTATEs that say nothing of a row's content: connection, state, prepared statements, rollback, SQL,
+// resources, locks, cancellation and shutdown, system.
+var notRefusals = regexp.MustCompile(`^(08|25|26|40|42|53|55P03|57|58|XX)`)
 
 // refused reports whether the server refused an end for something in the task's row: a value, a constraint, a
 // trigger. Others can be ended without it.

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -114,7 +115,7 @@ func (c Config) complete() (Config, error) {
 	c.Workers = cmp.Or(c.Workers, 10)
 	c.SilentFor = cmp.Or(c.SilentFor, time.Minute)
 	c.Poll = cmp.Or(c.Poll, time.Second)
-	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	c.Grace = min(cmp.Or(c.Grace, 10*time.Second), math.MaxInt64/2) // longer ones overflow when others are added
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Retry == nil {
 		c.Retry = DefaultRetry

@@ -1,6 +1,7 @@
 package taskwork
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -19,8 +20,8 @@ func (o *owner) beat(now time.Time) time.Duration {
 		return wait
 	}
 	wait := o.beatEvery()
-	if slices.ContainsFunc(o.ended, func(l *lease) bool { return l.lockedAt != 0 }) {
-		wait = min(wait, time.Second) // the end of a locked task is sent when it could be renewed
+	if slices.ContainsFunc(o.ended, func(l *lease) bool { return l.delays > 0 }) {
+		wait = min(wait, time.Second) // the end of a delayed task is sent when it could be renewed
 	}
 	o.beating, o.beatAt = true, now.Add(wait)
 	leases := slices.Collect(maps.Values(o.leases))
@@ -29,7 +30,7 @@ func (o *owner) beat(now time.Time) time.Duration {
 		lost, err := o.store.renew(ctx, leases)
 		return func() {
 			o.beating = false
-			o.heard(err)
+			o.heard(err, true)
 			if err != nil {
 				o.beatAt = time.Time{} // as soon as the database is tried again
 			}
@@ -54,27 +55,32 @@ func (o *owner) keep(now time.Time) time.Duration {
 		return wait
 	}
 	o.keeping, o.retryAt = true, now.Add(jitter(max(o.cfg.Poll, time.Second)))
-	requeue := o.awaySince.IsZero() && now.After(o.requeueAt)
+	requeue := !o.cutOff && now.After(o.requeueAt)
 	if requeue {
 		o.requeueAt = now.Add(jitter(o.beatEvery()))
 	}
 	o.call(o.patience(), func(ctx context.Context) func() {
 		var retried, requeued []int64
 		var err error
-		for i := 0; i < len(o.cfg.From) && err == nil; i++ {
-			var ids []int64
-			ids, err = o.store.RetryDue(ctx, o.cfg.From[i], maxUpkeep)
-			retried = append(retried, ids...)
-			if requeue && err == nil {
-				ids, err = o.store.RequeueStale(ctx, o.cfg.From[i], o.cfg.SilentFor, maxUpkeep)
-				requeued = append(requeued, ids...)
+		for _, f := range o.cfg.From { // what fails for one, or the one, does not keep the others from being done
+			ids, failed := o.store.RetryDue(ctx, f, maxUpkeep)
+			retried, err = append(retried, ids...), cmp.Or(err, failed)
+			if requeue {
+				ids, failed = o.store.RequeueStale(ctx, f, o.cfg.SilentFor, maxUpkeep)
+				requeued, err = append(requeued, ids...), cmp.Or(err, failed)
 			}
 		}
 		return func() {
 			o.keeping = false
+			if len(retried) >= maxUpkeep || len(requeued) >= maxUpkeep { // there may be more
+				o.retryAt = time.Time{}
+				if requeue {
+					o.requeueAt = time.Time{}
+				}
+			}
 			o.tell(Event{Kind: Retried, N: len(retried)})
 			o.tell(Event{Kind: Requeued, N: len(requeued)})
-			o.heard(err)
+			o.heard(err, !notNow(err))
 		}
 	})
 	return never
