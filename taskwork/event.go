@@ -11,7 +11,8 @@ import (
 type Kind string
 
 // The kinds of events. Of each task that is claimed there is one Started, and one of Completed, Failed, Released and
-// Lost. A task that is claimed just when ctx ends is Released without being Started.
+// Lost, but for those that are left when Run returns an error. A task that is claimed just when ctx ends is Released
+// without being Started.
 const (
 	Claimed   Kind = "claimed"   // N tasks came, in a call that took Took. N may be 0
 	Started   Kind = "started"   // the handler of Task
@@ -19,7 +20,7 @@ const (
 	Failed    Kind = "failed"    // Task, whose handler took Took and failed by Err. RetryIn is 0 if it is not tried again
 	Released  Kind = "released"  // Task, since Run stops
 	Lost      Kind = "lost"      // Task's lease, which somebody has taken away; or its end was refused for good, by Err
-	Delayed   Kind = "delayed"   // the end of Task cannot be recorded yet, by Err, or that of one sent with it: a row is locked
+	Delayed   Kind = "delayed"   // Task's end, or that of one sent with it, cannot be recorded yet, by Err: as of a locked row
 	Retried   Kind = "retried"   // N failed tasks were due, of whatever worker
 	Requeued  Kind = "requeued"  // N tasks of silent workers
 	Away      Kind = "away"      // the database does not answer, or does so by Err; Run goes on trying

@@ -175,7 +175,7 @@ func (o *owner) arrive(t *trip) {
 	}
 	o.pollAt = now
 	if len(t.tasks) < t.want && o.arrival != nil {
-		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)) / time.Duration(len(o.cfg.From)))
+		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)))
 	}
 }
 
@@ -208,19 +208,22 @@ func (o *owner) record(l *lease) {
 	o.ended = append(o.ended, l)
 }
 
-// An idle worker looks about ten times a second, so that it soon notices what other processes create. That costs it
-// and the server less than one percent of a core. After an hour without a task it looks as seldom as Poll says.
+// An idle worker looks at a queue about ten times a second, so that it soon notices what other processes create. That
+// costs it and the server less than one percent of a core. At many queues it looks more seldom, but for what Poll says.
+// After an hour without a task it looks as seldom as Poll says.
 const (
 	minPoll   = 2 * time.Millisecond
-	shortPoll = 120 * time.Millisecond
+	shortPoll = 120 * time.Millisecond // of one queue
+	manyPoll  = 20 * time.Millisecond  // of any
 	longIdle  = time.Hour
 )
 
-// rest returns how long to wait before a queue is looked at again, if nothing has come for that long.
+// rest returns how long to wait before the next queue is looked at, if nothing has come for that long.
 func (o *owner) rest(idle time.Duration) time.Duration {
-	wait := min(max(idle/16, minPoll), o.cfg.Poll)
+	queues := time.Duration(len(o.cfg.From))
+	wait := min(max(idle/16, minPoll), o.cfg.Poll) / queues
 	if idle < longIdle {
-		wait = min(wait, shortPoll)
+		wait = min(wait, max(shortPoll/queues, manyPoll))
 	}
 	return jitter(wait)
 }

@@ -90,8 +90,8 @@ func (o *owner) run(ctx context.Context) error {
 		}
 	}
 	if n := len(o.leases); n > 0 {
-		return fmt.Errorf("taskwork: stopped before the ends of %d tasks were recorded, since the database did not answer or "+
-			"their rows were locked: they come back when they have been silent for %v", n, o.cfg.SilentFor)
+		return fmt.Errorf("taskwork: stopped before the ends of %d tasks were recorded, since the database did not answer "+
+			"or their rows were locked: they come back when they have been silent for %v", n, o.cfg.SilentFor)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -265,6 +266,27 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// However many queues there are to look at, an idle worker costs little, and waits for none longer than Poll.
+func TestIdleWithManyQueues(t *testing.T) {
+	t.Parallel()
+	for queues, looks := range map[int]int{4: 40 * 60, 20: 60 * 60, 100: 120 * 60} {
+		t.Run(strconv.Itoa(queues), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory(0)
+				r := start(t, m, Config{From: make([]taskstore.Filter, queues)}, nothing)
+				wait(10 * time.Minute)
+				before := m.count("exchange")
+				wait(time.Minute)
+				if n := m.count("exchange") - before; n < looks*3/4 || n > looks*3/2 {
+					t.Errorf("%d looks in a minute, want about %d", n, looks)
+				}
+				r.finish(t)
+			})
+		})
+	}
+}
+
 func TestFromIsTakenInTurn(t *testing.T) {
 	t.Parallel()
 	var handled atomic.Int64
@@ -277,6 +299,9 @@ func TestFromIsTakenInTurn(t *testing.T) {
 	}
 	if err := h(t.Context(), taskstore.Task{TemplateID: 7}); err != nil || handled.Load() != 1 {
 		t.Errorf("template 7 was handled %d times, %v", handled.Load(), err)
+	}
+	if from, h := Mux(nil); from != nil || h != nil { // no From means all
+		t.Errorf("without handlers Mux claims from %v", from)
 	}
 	if err := h(t.Context(), taskstore.Task{TemplateID: 1}); !errors.As(err, new(permanentError)) {
 		t.Errorf("a template without handler is %v", err)
@@ -303,8 +328,11 @@ func TestConfigThatCannotBeMeant(t *testing.T) {
 		"SilentFor":     {SilentFor: time.Millisecond},
 		"Timeout":       {Timeout: -1},
 	} {
-		if _, err := cfg.complete(); err == nil {
+		if err := Run(t.Context(), nil, cfg, nothing); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+	if err := Run(t.Context(), nil, Config{}, nil); err == nil {
+		t.Error("no handler: no error")
 	}
 }

@@ -41,8 +41,8 @@ import (
 // text as the reason, and [Config].Retry says whether it is tried again. A panic is an error with its stack. Neither
 // the text of an error nor the value of a panic should have the task's argument in it: they are stored and logged.
 //
-// ctx ends with the handler's time, when Run stops, and when the lease is lost; [context.Cause] is [ErrLeaseLost]
-// then, and what the handler returns is dropped.
+// ctx ends after [Config].Timeout, when the Grace of a stop is over, and when the lease is lost. In that last case
+// [context.Cause] is [ErrLeaseLost], and what the handler returns is dropped.
 type Handler func(ctx context.Context, t taskstore.Task) error
 
 // Config says how to work. Its zero value works on all pending tasks.
@@ -56,17 +56,20 @@ type Config struct {
 	// should be the same in all programs that work on the same tasks. 0: a minute; at least a second.
 	SilentFor time.Duration
 
-	// Poll is the longest wait of an idle worker before it looks again. Within an hour of the last task it looks about
-	// ten times a second all the same, which costs it and the server less than a hundredth of a core in all: what other
-	// processes create is noticed after some 40 ms. What its own process creates wakes it at once. 0: a second.
+	// Poll is the longest wait of an idle worker before it looks again at each of From. Within an hour of the last task
+	// it looks about ten times a second all the same, which costs it and the server less than a hundredth of a core in
+	// all: what other processes create is noticed after some 40 ms. The same holds of each of From, up to six; of more,
+	// each is looked at more seldom. What its own process creates wakes it at once. 0: a second.
 	Poll time.Duration
 
 	// Grace is what handlers may still take after ctx has ended. Then their context ends, and a second later the tasks
-	// of those that have not returned are released; such a handler is left behind. 0: ten seconds.
+	// of those that have not returned are released; such a handler is left behind. To record all that, Run takes a third
+	// of SilentFor more at most. 0: ten seconds.
 	Grace time.Duration
 
-	// Retry says after how long a task is tried again that has failed that often, by err, or that it is not. It is not
-	// asked about a [Permanent] error, and may be called by several goroutines at once. nil: [DefaultRetry].
+	// Retry says after how long a task is tried again that has failed that often, by err, or that it is not: after a
+	// millisecond at least. It is not asked about a [Permanent] error, and may be called by several goroutines at once.
+	// nil: [DefaultRetry].
 	Retry func(failures int, err error) (in time.Duration, again bool)
 
 	// Observe is told each [Event], one after the other, by the goroutine that everything waits for: it must be quick.
@@ -77,8 +80,8 @@ type Config struct {
 }
 
 // Run works until ctx ends, and returns nil after a graceful stop: no more is claimed, handlers get Grace, and what
-// they did is recorded. It returns an error at once if cfg cannot be meant, and at the end if the database was away so
-// that it does not know of each task that it is recorded; those come back when they have been silent for long enough.
+// they did is recorded. It returns an error at once if cfg cannot be meant, and at the end if the database was away, or
+// rows were locked, so that ends are not recorded; such tasks come back when they have been silent for long enough.
 //
 // s is over a pool, and several Runs may share it. Any number of processes may run at once. While the database is away
 // Run goes on trying, handlers go on, and what they finish is recorded later.
@@ -88,8 +91,11 @@ type Config struct {
 // time to renew their leases.
 func Run(ctx context.Context, s *taskstore.Store, cfg Config, h Handler) error {
 	cfg, err := cfg.complete()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case h == nil:
+		return errors.New("taskwork: there is no handler, or Mux was given none")
 	}
 	for _, f := range cfg.From {
 		if _, err := s.Exchange(ctx, taskstore.Ended{}, f, 0); err != nil { // only looks at f
@@ -129,8 +135,11 @@ func (c Config) complete() (Config, error) {
 const maxWorkers = 10_000 // a claim's limit
 
 // Mux returns what [Config].From and Run need to handle tasks by their template: each template in turn, by its own
-// handler.
+// handler. Without handlers h is nil, which Run refuses.
 func Mux(handlers map[int64]Handler) (from []taskstore.Filter, h Handler) {
+	if len(handlers) == 0 { // an empty From would claim every task
+		return nil, nil
+	}
 	handlers = maps.Clone(handlers)
 	for _, template := range slices.Sorted(maps.Keys(handlers)) {
 		from = append(from, taskstore.ByTemplate(template))
@@ -171,8 +180,8 @@ func Complete(ctx context.Context, tx pgx.Tx) error {
 	return l.complete(ctx, tx)
 }
 
-// DefaultRetry tries again 25 times: after a second, then after twice as long each time, up to six hours, in all for
-// almost three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried
+// DefaultRetry tries again 25 times: after a second, then after twice as long each time, up to six hours, in all for two
+// to three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried
 // together.
 func DefaultRetry(failures int, _ error) (in time.Duration, again bool) {
 	const retries, longest = 25, 6 * time.Hour
