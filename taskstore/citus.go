@@ -3,6 +3,7 @@ package taskstore
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/tasklane/tasks/dbgen"
 )
@@ -55,6 +56,9 @@ func (s *Store) renewOnShards(ctx context.Context, l leases, renewed map[int64]M
 	return err
 }
 
+// rollbackTime is how long a ROLLBACK may take.
+const rollbackTime = 5 * time.Second
+
 // atomically runs statements in one transaction: the caller's, or one of its own. Elsewhere than on Citus one statement
 // or one pipeline does that.
 func (s *Store) atomically(ctx context.Context, run func(DB) error) error {
@@ -68,7 +72,10 @@ func (s *Store) atomically(ctx context.Context, run func(DB) error) error {
 				_, err = db.Exec(ctx, "COMMIT")
 				return struct{}{}, err
 			}
-			_, _ = db.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+			// Also when ctx has ended; a connection on which it is not answered is closed.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+			defer cancel()
+			_, _ = db.Exec(ctx, "ROLLBACK")
 		}
 		if statement, ok := db.(*sending); ok {
 			statement.unsent = true // the COMMIT

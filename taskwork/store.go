@@ -41,7 +41,7 @@ func (d database) renew(ctx context.Context, leases []*lease) (lost []*lease, er
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // of no effect after a commit
+	defer func() { _ = tx.Rollback(ctx) }() // of no effect after a commit; closes the connection if it is not answered
 	var held []*lease
 	var ts []taskstore.Task
 	for _, l := range leases {

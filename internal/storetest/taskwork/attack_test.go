@@ -316,3 +316,39 @@ func TestLostHeartbeat(t *testing.T) {
 		t.Errorf("told %+v", seen.events)
 	}
 }
+
+// The server refuses a heartbeat, and the network goes mute before it hears that this is rolled back. No call has a
+// connection for ever: the worker stops as always.
+func TestMuteAtARollback(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	n, pool := newNetwork(t, b)
+	s := newScene(t, b, 1)
+	s.Exec(t, `
+		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no heartbeats'; END $$;
+		CREATE TRIGGER refuse BEFORE UPDATE ON tasks FOR EACH ROW
+			WHEN (OLD.status = 1 AND NEW.status = 1) EXECUTE FUNCTION refuse()`)
+	muted := n.muteAt("rollback")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := storetest.Start(func() error {
+		return taskwork.Run(ctx, storetest.NewStore(pool), config(), func(ctx context.Context, _ taskstore.Task) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	})
+	select {
+	case <-muted:
+	case <-time.After(time.Minute):
+		t.Fatal("no heartbeat was rolled back")
+	}
+	stop()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("the task's release is said to be recorded")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the worker does not stop")
+	}
+}

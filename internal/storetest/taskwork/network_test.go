@@ -24,6 +24,8 @@ type network struct {
 	down  bool          // it closes what connects
 	lose  string        // the next request with these words gets no answer: its connection is closed instead
 	mute  chan struct{} // closed when it passes on what is said; nil: it does
+	hush  string        // it goes mute at the next request with these words
+	muted chan struct{} // closed then
 }
 
 // newNetwork puts a network in front of b's server, and returns a pool that goes through it.
@@ -87,6 +89,10 @@ func (n *network) pass(to, from net.Conn) {
 	for {
 		size, err := from.Read(said)
 		n.mu.Lock()
+		if n.hush != "" && bytes.Contains(said[:size], []byte(n.hush)) {
+			n.hush, n.mute = "", make(chan struct{})
+			close(n.muted)
+		}
 		mute := n.mute
 		if n.lose != "" && bytes.Contains(said[:size], []byte(n.lose)) {
 			n.lose = ""
@@ -127,6 +133,14 @@ func (n *network) loseAnswerTo(words string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lose = words
+}
+
+// muteAt has the network go mute at the next request with these words, and returns a channel that is closed then.
+func (n *network) muteAt(words string) <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hush, n.muted = words, make(chan struct{})
+	return n.muted
 }
 
 // cut closes all connections. The caller has the lock.
