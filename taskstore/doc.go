@@ -23,16 +23,16 @@
 // Workers [Store.Claim] tasks, keep them with [Store.Heartbeat] and end with [Store.Complete],
 // [Store.Fail] or [Store.Release]. A claimed Task is its own lease, and its version is the fencing
 // token: once [Store.RequeueStale] has taken a silent worker's task away, nothing that this worker
-// still does reaches the row.
+// still does reaches the row. Package taskwork does all of this around a handler.
 //
 // # Transactions
 //
 // Each method commits by itself, or belongs to the caller's transaction on a Store from
-// [Store.WithTx]. Deadlocks and serialization failures are retried outside a caller's transaction,
+// [Store.WithTx]. By itself it is one transaction, but where its comment says that it is several. Deadlocks and serialization failures are retried outside a caller's transaction,
 // for as long as the context lasts.
 //
 // # Errors
 //
-// Callers act on [ErrNotFound], [ErrConflict] and [ErrInvalid] by errors.Is. Every error also unwraps
-// to its cause, a *pgconn.PgError or the context's error.
+// Callers act on [ErrNotFound], [ErrConflict], [ErrInvalid] and [ErrUncertain] by errors.Is. Every error also
+// unwraps to its cause, a *pgconn.PgError or the context's error.
 package taskstore

@@ -19,9 +19,10 @@ type Ended struct {
 }
 
 // Exchange ends leases and claims up to n tasks that f selects, as [Store.Complete], [Store.FailWith], [Store.Release]
-// and [Store.ClaimBy] do, in one round trip and one commit. n may be 0: nothing is claimed. Leases that were lost are
-// named by one [ConflictError]; the others are ended and the claimed tasks are returned beside it. After any other
-// error nothing was done, or, with ErrUncertain, nobody knows. A task belongs into one part of e only.
+// and [Store.ClaimBy] do, in one round trip and one commit; on Citus the claim follows by itself. n may be 0: nothing is
+// claimed. Leases that were lost are named by one [ConflictError]; the others are ended and the claimed tasks are
+// returned beside it. After any other error nothing was done, or, with ErrUncertain, nobody knows. A task belongs into
+// one part of e only.
 //
 // Outside a caller's transaction it waits for a row that somebody else has locked for a quarter of a second at most,
 // or less where lock_timeout says so, and so the other tasks need not wait: then the error's SQLSTATE is 55P03, and a

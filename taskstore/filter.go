@@ -8,8 +8,8 @@ import (
 	"github.com/tasklane/tasks/dbgen"
 )
 
-// Filter selects tasks for [Store.List], [Store.All] and [Store.Count]. Each kind is served by an
-// index of its own. The zero Filter selects every task.
+// Filter selects tasks for [Store.List], [Store.All] and [Store.Count]; some kinds do for claims, too: see
+// [Store.ClaimBy]. Each kind is served by an index of its own. The zero Filter selects every task.
 type Filter struct {
 	by        column
 	id        int64 // the value of a single column

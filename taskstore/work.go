@@ -24,7 +24,7 @@ func checkBatch(name string, n int) error {
 // task whose row another session has locked keeps its version, and its lease, without being renewed.
 //
 // Never end a task, or a copy of it, while a Heartbeat of it runs: only one of the two can present the version. In a
-// transaction that rolls back the new versions are lost, and with them the leases.
+// transaction that rolls back the new versions are lost, and with them the leases; so they may be after ErrUncertain.
 func (s *Store) Heartbeat(ctx context.Context, tasks []Task) error {
 	if len(tasks) == 0 {
 		return nil
@@ -77,7 +77,7 @@ func (s *Store) renew(ctx context.Context, l leases) (map[int64]Millis, error) {
 }
 
 // Complete ends the leases of tasks: those that are alive are completed, all in one statement, and the
-// others are left as they are and named by a [ConflictError].
+// others are left as they are and named by a [ConflictError]. It waits for rows that another session has locked.
 func (s *Store) Complete(ctx context.Context, tasks ...Task) error {
 	_, err := s.finish(ctx, "complete", Completed, tasks)
 	return err
@@ -148,7 +148,8 @@ func checkStale(f Filter, silentFor time.Duration, limit int) error {
 	return err
 }
 
-// Stale returns the tasks that [Store.RequeueStale] would requeue, without doing it.
+// Stale returns the tasks that [Store.RequeueStale] would requeue, without doing it; but for those whose version lies
+// ahead of the clock.
 func (s *Store) Stale(ctx context.Context, f Filter, silentFor time.Duration, limit int) ([]Task, error) {
 	if err := checkStale(f, silentFor, limit); err != nil {
 		return nil, fail(err, "list stale tasks")
