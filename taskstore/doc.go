@@ -28,8 +28,9 @@
 // # Transactions
 //
 // Each method commits by itself, or belongs to the caller's transaction on a Store from
-// [Store.WithTx]. By itself it is one transaction, but where its comment says that it is several. Deadlocks and serialization failures are retried outside a caller's transaction,
-// for as long as the context lasts.
+// [Store.WithTx]. A write that is told its tasks is one transaction; a claim, a requeue or a deletion of
+// what is finished may be several, and if one fails, the others stand. Deadlocks and serialization
+// failures are retried outside a caller's transaction, for as long as the context lasts.
 //
 // # Errors
 //

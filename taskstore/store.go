@@ -28,8 +28,8 @@ type DB interface {
 // Store reads and writes the tasks table. It is safe for concurrent use if its DB is, as a pool is and
 // a connection is not.
 //
-// Each method is one transaction of its own, committed when the method returns without an error. On a
-// Store over a pgx.Tx (see [Store.WithTx]) the caller commits.
+// Each method has committed when it returns without an error. On a Store over a pgx.Tx (see
+// [Store.WithTx]) the caller commits.
 type Store struct {
 	db       DB
 	q        *dbgen.Queries // over db

@@ -20,7 +20,7 @@ const (
 	Failed    Kind = "failed"    // Task, whose handler took Took and failed by Err. RetryIn is 0 if it is not tried again
 	Released  Kind = "released"  // Task, since Run stops
 	Lost      Kind = "lost"      // Task's lease, which somebody has taken away; or its end was refused for good, by Err
-	Delayed   Kind = "delayed"   // Task's end, or that of one sent with it, cannot be recorded yet, by Err: as of a locked row
+	Delayed   Kind = "delayed"   // Task's end, or that of one sent with it, cannot be recorded yet, by Err: a locked row
 	Retried   Kind = "retried"   // N failed tasks were due, of whatever worker
 	Requeued  Kind = "requeued"  // N tasks of silent workers
 	Away      Kind = "away"      // the database does not answer, or does so by Err; Run goes on trying
