@@ -62,7 +62,7 @@ func (o *owner) keep(now time.Time) time.Duration {
 	o.call(o.patience(), func(ctx context.Context) func() {
 		var retried, requeued []int64
 		var err error
-		for _, f := range o.cfg.From { // what fails for one, or the one, does not keep the others from being done
+		for _, f := range o.cfg.From { // although it fails for another, and requeues although retries fail
 			ids, failed := o.store.RetryDue(ctx, f, maxUpkeep)
 			retried, err = append(retried, ids...), cmp.Or(err, failed)
 			if requeue {
@@ -72,11 +72,8 @@ func (o *owner) keep(now time.Time) time.Duration {
 		}
 		return func() {
 			o.keeping = false
-			if len(retried) >= maxUpkeep || len(requeued) >= maxUpkeep { // there may be more
+			if len(retried) >= maxUpkeep { // more may be due
 				o.retryAt = time.Time{}
-				if requeue {
-					o.requeueAt = time.Time{}
-				}
 			}
 			o.tell(Event{Kind: Retried, N: len(retried)})
 			o.tell(Event{Kind: Requeued, N: len(requeued)})
