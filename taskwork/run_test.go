@@ -275,7 +275,7 @@ func TestIdleWithManyQueues(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory(0)
 				r := start(t, m, Config{From: make([]taskstore.Filter, queues)}, nothing)
-				wait(10 * time.Minute)
+				wait(time.Minute)
 				before := m.count("exchange")
 				wait(time.Minute)
 				if n := m.count("exchange") - before; n < looks*3/4 || n > looks*3/2 {
