@@ -70,6 +70,9 @@ BEGIN
                           HINT = 'Disable what keeps tasks_guard_update from converting these rows, then run the '
                               'migration again. Earlier slices are done.';
             END IF;
+            IF FOUND THEN -- by the UPDATE
+                RAISE NOTICE 'back-fill: commits repaired rows';
+            END IF;
             COMMIT;
         END LOOP;
         low := high;

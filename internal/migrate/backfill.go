@@ -70,20 +70,23 @@ FROM (SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)
 	return nil
 }
 
-var backfillNotice = regexp.MustCompile(`^back-fill: (?:through|(\d+) rows read of about (\d+))`)
+var sliceNotice = regexp.MustCompile(`^back-fill: (\d+) rows read of about (\d+)`)
 
-// notice hears a back-fill say how far it is. The back-fill commits as it goes: what it has read is done.
+// notice hears a back-fill say how far it is, and that it is about to commit changed rows.
 func (r *run) notice(_ *pgconn.PgConn, notice *pgconn.Notice) {
-	said := backfillNotice.FindStringSubmatch(notice.Message)
+	switch notice.Message {
+	case "back-fill: through":
+		r.file.through = true
+		return
+	case "back-fill: commits repaired rows":
+		r.file.partlyDone = true
+		return
+	}
+	said := sliceNotice.FindStringSubmatch(notice.Message)
 	if said == nil {
 		r.opts.Log.Debug("notice", "file", r.file.name, "message", notice.Message)
 		return
 	}
-	if said[1] == "" {
-		r.file.through = true
-		return
-	}
-	r.file.partlyDone = true
 	read, _ := strconv.ParseInt(said[1], 10, 64)
 	total, _ := strconv.ParseInt(said[2], 10, 64)
 	r.file.read += read

@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
 	"github.com/tasklane/tasks/schema"
@@ -103,6 +106,43 @@ FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`}, "a_min"},
 			if n := dbtest.Value[int](t, b.url, unsoundRows); n != 100 {
 				t.Errorf("%d of 100 rows are as they were", n)
 			}
+		})
+	}
+}
+
+// It commits eight times in a slice. Half-done is what has committed a change, and nothing else.
+func TestABlockedBackfillTellsWhetherItHasCommitted(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		before []string
+		locks  string
+		want   Kind
+	}{
+		"by the rows of its first commit": {nil, `hashint8(id) & 7 = 0`, LockWait},
+		"by the rows of its last commit":  {nil, `hashint8(id) & 7 = 7`, HalfDone},
+		"behind a slice that is sound": {[]string{
+			`UPDATE tasks SET created_at = updated_at`,
+			`INSERT INTO tasks SELECT id, 1, 2, 3, 4, 5, '' FROM generate_series(101, 8000) AS id`,
+			`SELECT setval('tasks_id_seq', 8000)`, manyRows,
+		}, `id > 8000`, LockWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := adopted(t, func(o *Options) { o.IndexWait = time.Second })
+			dbtest.Exec(t, b.url, test.before...)
+			if _, err := b.Up(t.Context(), 6); err != nil {
+				t.Fatal(err)
+			}
+			before := dbtest.Value[int](t, b.url, unsoundRows)
+			release := b.open(t, pgx.ReadCommitted, `SELECT FROM tasks WHERE `+test.locks+` FOR UPDATE`)
+			defer release()
+			_, err := b.Up(t.Context(), 7)
+			_ = wantKind(t, err, test.want)
+			if changed := dbtest.Value[int](t, b.url, unsoundRows) < before; changed != (test.want == HalfDone) {
+				t.Errorf("rows were converted: %v", changed)
+			}
+			release()
+			b.finish(t)
 		})
 	}
 }
