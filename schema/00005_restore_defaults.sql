@@ -16,7 +16,8 @@ DO $$ -- lock: ACCESS EXCLUSIVE on tasks, only if id has no sequence of its own,
 DECLARE
     own    regclass := pg_get_serial_sequence('tasks', 'id');
     id     record;
-    behind boolean;
+    ahead  numeric;
+    ending bigint;
 BEGIN
     SELECT attidentity <> '' AS is_identity, pg_get_expr(adbin, adrelid) AS expression, relowner, relnamespace,
         (SELECT refobjid::regclass FROM pg_depend
@@ -55,13 +56,24 @@ BEGIN
 
     own := pg_get_serial_sequence('tasks', 'id');
     FOR attempt IN 1 .. 2 LOOP
-        EXECUTE format('SELECT max(id) >= CASE WHEN is_called THEN last_value + 1 ELSE last_value END '
-            'FROM tasks, %s GROUP BY is_called, last_value', own) INTO behind;
-        EXIT WHEN behind IS NOT TRUE OR (SELECT seqincrement < 0 FROM pg_sequence WHERE seqrelid = own);
-        IF attempt = 1 THEN
+        -- Where a row has the next value already, or a higher one: the first value that is not below the newest id. In the
+        -- sequence's steps: those of more than one leave ids to somebody else.
+        EXECUTE format('
+            SELECT last_value + ceil((newest - last_value) / seqincrement) * seqincrement, seqmax
+            FROM (SELECT max(id)::numeric FROM tasks) AS rows (newest), %s, pg_sequence
+            WHERE seqrelid = %L::regclass AND seqincrement > 0
+                AND newest >= last_value + CASE WHEN is_called THEN seqincrement::numeric ELSE 0 END', own, own)
+            INTO ahead, ending;
+        EXIT WHEN ahead IS NULL;
+        IF ahead > ending - 1000000000 THEN
+            RAISE EXCEPTION 'tasks has a row with id %, above which % has hardly an id left', ahead, own
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = 'Nothing was changed.',
+                      HINT = 'Delete the rows at the end or give them lower ids, then run the migration again.';
+        ELSIF attempt = 1 THEN
             LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE; -- nobody draws or writes an id now: look again
         ELSE
-            PERFORM setval(own, max(tasks.id)) FROM tasks;
+            PERFORM setval(own, ahead::bigint);
         END IF;
     END LOOP;
 END $$;

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -63,6 +64,9 @@ var idShapes = []struct {
 	{"an integer sequence", []string{`ALTER SEQUENCE tasks_id_seq AS integer`}, true},
 	{"CYCLE", []string{`ALTER SEQUENCE tasks_id_seq CYCLE`}, true},
 	{"behind the newest id", []string{`INSERT INTO tasks SELECT 1000, 1, 1, 1, 1, 1, ''`}, false},
+	{"behind, in steps of 2 that leave the even ids to another server", []string{
+		`ALTER SEQUENCE tasks_id_seq INCREMENT 2`, `INSERT INTO tasks SELECT 1000, 1, 1, 1, 1, 1, ''`,
+	}, false},
 	{"CACHE", []string{`ALTER SEQUENCE tasks_id_seq CACHE 50`}, false},
 }
 
@@ -146,4 +150,53 @@ func TestUpTakesNoSequenceOfAnotherTable(t *testing.T) {
 	if owns := dbtest.Value[string](t, b.url, sequence); owns != "public.orders_id_seq" {
 		t.Errorf("orders.id has %s", owns)
 	}
+}
+
+// Ids in steps of 2 are shared with another server, which has the others. The sequence keeps to its own.
+func TestUpKeepsASequenceInStep(t *testing.T) {
+	t.Parallel()
+	for newest, want := range map[int]int64{2: 3, 10: 13, 11: 13} {
+		b := setup(t)
+		dbtest.Exec(t, b.url, document.DDL, `ALTER SEQUENCE tasks_id_seq INCREMENT 2`, insertTask,
+			fmt.Sprintf(`INSERT INTO tasks SELECT %d, 1, 1, 1, 1, 1, ''`, newest))
+		if _, err := b.Adopt(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Up(t.Context(), Newest); err != nil {
+			t.Fatal(err)
+		}
+		if id := dbtest.Value[int64](t, b.url, insertTask+` RETURNING id`); id != want {
+			t.Errorf("with %d as the newest id the next is %d, want %d", newest, id, want)
+		}
+	}
+}
+
+// A row at the end of bigint, as a marker: were the sequence put ahead of it, no insert would get an id any more.
+func TestNoSequenceIsPutAtItsEnd(t *testing.T) {
+	t.Parallel()
+	const marker = `INSERT INTO tasks SELECT 9223372036854775807, 1, 1, 1, 1, 1, ''`
+	for name, shape := range map[string]string{
+		"a row at the end":      marker,
+		"a sequence at its end": `SELECT setval('tasks_id_seq', 9223372036854775807)`,
+	} {
+		b := setup(t)
+		dbtest.Exec(t, b.url, document.DDL, insertTask, shape)
+		adoption, err := b.Adopt(t.Context(), true)
+		_ = wantKind(t, err, Drift)
+		if said := fmt.Sprint(adoption.Findings); !strings.Contains(said, "ids for the tasks to come") {
+			t.Errorf("%s: adopt says %s", name, said)
+		}
+	}
+	b := setup(t)
+	dbtest.Exec(t, b.url, document.DDL)
+	if _, err := b.Adopt(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.Exec(t, b.url, marker)
+	_, err := b.Up(t.Context(), Newest)
+	if failure := wantKind(t, err, Failed); !strings.Contains(failure.Message, "9223372036854775807") {
+		t.Errorf("up says %q", failure.Message)
+	}
+	dbtest.Exec(t, b.url, insertTask, `DELETE FROM tasks WHERE id = 9223372036854775807`)
+	b.finish(t)
 }

@@ -72,8 +72,8 @@ FROM tasks`).Scan(&times, &broken)
 	}), nil
 }
 
-// judgeSequence reports a sequence that would give an id which a row has already. One that is not the
-// column's own, or that the role may not read, is not looked at.
+// judgeSequence reports a sequence that would give an id which a row has already, and one that has hardly an id left.
+// One that is not the column's own, or that the role may not read, is not looked at.
 func judgeSequence(ctx context.Context, conn *pgx.Conn) ([]catalog.Finding, error) {
 	var sequence string // quoted, by the server
 	err := conn.QueryRow(ctx, `
@@ -86,18 +86,36 @@ WHERE seqrelid = pg_get_serial_sequence('tasks', 'id')::regclass AND seqincremen
 	if err != nil {
 		return nil, err
 	}
-	var next, newest int64
+	// ahead is what 00005_restore_defaults.sql sets the sequence to.
+	var newest, next, ahead string
+	var behind, ends bool
 	err = conn.QueryRow(ctx, `
-SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END, coalesce((SELECT max(id) FROM tasks), 0)
-FROM `+sequence).Scan(&next, &newest)
-	if err != nil || newest < next {
+SELECT newest::text, next::text, (last_value + ceil((newest - last_value) / seqincrement) * seqincrement)::text,
+    newest >= next, greatest(newest, next) > seqmax - 1000000000
+FROM (SELECT coalesce(max(id), 0)::numeric FROM tasks) AS rows (newest), (
+    SELECT last_value, seqincrement, seqmax,
+        last_value + CASE WHEN is_called THEN seqincrement::numeric ELSE 0 END AS next
+    FROM `+sequence+`, pg_sequence WHERE seqrelid = $1::regclass) AS own`, sequence).
+		Scan(&newest, &next, &ahead, &behind, &ends)
+	switch {
+	case err != nil:
 		return nil, err
+	case ends:
+		return []catalog.Finding{{
+			Kind: catalog.Sequence, Object: "tasks.id", Severity: catalog.Block,
+			Expected: "ids for the tasks to come",
+			Actual:   fmt.Sprintf("the newest id is %s, and %s gives %s next", newest, sequence, next),
+			Cause: "inserts fail where no id is left; delete the rows at the end or give them lower ids, and have " +
+				"the sequence go on behind the others, by setval",
+		}}, nil
+	case behind:
+		return []catalog.Finding{{
+			Kind: catalog.Sequence, Object: "tasks.id", Severity: catalog.Repair,
+			Expected: "a sequence ahead of the newest id, " + newest,
+			Actual:   sequence + " gives " + next + " next",
+			Cause: "rows were copied in with their ids; " +
+				"SELECT setval(pg_get_serial_sequence('tasks', 'id'), " + ahead + ")",
+		}}, nil
 	}
-	return []catalog.Finding{{
-		Kind: catalog.Sequence, Object: "tasks.id", Severity: catalog.Repair,
-		Expected: fmt.Sprintf("a sequence ahead of the newest id, %d", newest),
-		Actual:   fmt.Sprintf("%s gives %d next", sequence, next),
-		Cause: "rows were copied in with their ids; " +
-			"SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks",
-	}}, nil
+	return nil, nil
 }
