@@ -73,6 +73,11 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []c
 	if err := driftError(found, refusal, catalog.Block); err != nil {
 		return stage, found, err
 	}
+	taken, err := m.judgeNames(ctx, conn)
+	if err != nil {
+		return stage, found, asError(ctx, err)
+	}
+	found = append(found, taken...)
 	rows, err := judgeRows(ctx, conn)
 	if err != nil {
 		return stage, found, asError(ctx, err)
@@ -87,6 +92,30 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []c
 	}
 	found = append(found, rows...)
 	return stage, found, driftError(found, refusal, catalog.Block)
+}
+
+// judgeNames reports what has the name of an index that a migration builds, and is of another table in the same schema.
+func (m *Migrator) judgeNames(ctx context.Context, conn *pgx.Conn) ([]catalog.Finding, error) {
+	newest, err := catalog.Snapshot(m.newest())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, `
+SELECT relname::text, coalesce(pg_get_indexdef(indexrelid), 'no index')
+FROM pg_class LEFT JOIN pg_index ON indexrelid = pg_class.oid
+WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'tasks'::regclass) AND relname = ANY ($1)
+    AND (indrelid IN ('tasks'::regclass, to_regclass('task_keys'), to_regclass('task_failures'))) IS NOT TRUE
+ORDER BY relname`, catalog.IndexNames(newest))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (catalog.Finding, error) {
+		f := catalog.Finding{
+			Kind: catalog.Index, Severity: catalog.Block, Expected: "nothing else of that name in the schema",
+			Cause: "`taskmigrate up` builds an index of that name; rename this one first",
+		}
+		return f, row.Scan(&f.Object, &f.Actual)
+	})
 }
 
 // documented is the table as its document has it: the first migration, and idx_task, which that lacks.

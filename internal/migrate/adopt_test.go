@@ -71,12 +71,43 @@ func TestAdoptRefusesAndChangesNothing(t *testing.T) {
 			[]string{`ALTER TABLE tasks ADD COLUMN tenant bigint NOT NULL`},
 			"tasks.tenant",
 		},
+		{
+			"a column of a domain that an insert cannot leave out",
+			[]string{`CREATE DOMAIN tenant AS bigint NOT NULL`, `ALTER TABLE tasks ADD COLUMN tenant tenant`},
+			"tasks.tenant",
+		},
+		{
+			"a check that takes times in seconds only",
+			[]string{`ALTER TABLE tasks ALTER updated_at DROP DEFAULT,
+ADD CONSTRAINT seconds CHECK (updated_at BETWEEN 0 AND 9999999999)`},
+			"seconds",
+		},
+		{
+			"an index of another table has a name",
+			[]string{
+				`DROP INDEX idx_status`, `CREATE TABLE orders (status bigint)`, `CREATE INDEX idx_status ON orders (status)`,
+			},
+			"idx_status",
+		},
+		{
+			"a later index's name is that of another table's",
+			[]string{`CREATE TABLE orders (id bigint)`, `CREATE INDEX idx_task_keys_task_id ON orders (id)`},
+			"idx_task_keys_task_id",
+		},
 		{"a rule", []string{`CREATE RULE keep AS ON DELETE TO tasks DO INSTEAD NOTHING`}, "keep"},
 		{"a child table", []string{`CREATE TABLE old_tasks () INHERITS (tasks)`}, "old_tasks"},
 		{"a view", []string{`ALTER TABLE tasks RENAME TO t`, `CREATE VIEW tasks AS SELECT * FROM t`}, "tasks"},
 		{
 			"a partitioned table",
 			[]string{`ALTER TABLE tasks RENAME TO t`, `CREATE TABLE tasks (LIKE t) PARTITION BY RANGE (id)`},
+			"tasks",
+		},
+		{
+			"a partition",
+			[]string{
+				`CREATE TABLE all_tasks (LIKE tasks INCLUDING ALL) PARTITION BY RANGE (id)`,
+				`ALTER TABLE all_tasks ATTACH PARTITION tasks DEFAULT`,
+			},
 			"tasks",
 		},
 	} {
@@ -150,6 +181,33 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 	}
 	if _, list, err := b.Verify(t.Context()); err != nil {
 		t.Errorf("after up: %v, %+v", err, list)
+	}
+}
+
+// Each row that is converted is updated. A trigger of somebody else's that fires then is named.
+func TestAdoptNamesTheTriggersThatFireOnConvertedRows(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		trigger string
+		named   bool
+	}{
+		"on each update":              {`touch BEFORE UPDATE`, true},
+		"on an update of that column": {`touch AFTER UPDATE OF updated_at`, true},
+		"on an update of another":     {`touch AFTER UPDATE OF status`, false},
+		"on inserts":                  {`touch BEFORE INSERT`, false},
+	} {
+		b := setup(t)
+		dbtest.Exec(t, b.url, document.DDL, insertTask, `UPDATE tasks SET updated_at = 1721818960`,
+			`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`,
+			`CREATE TRIGGER `+test.trigger+` ON tasks FOR EACH ROW EXECUTE FUNCTION touch()`)
+		adoption, err := b.Adopt(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := adoption.Findings[len(adoption.Findings)-1]
+		if found.Kind != "data" || strings.Contains(found.Cause, "touch") != test.named {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }
 

@@ -46,10 +46,19 @@ FROM tasks`).Scan(&times, &broken)
 		return nil, err
 	}
 	if times > 0 {
+		cause := "GORM's autoCreateTime and autoUpdateTime write seconds; `taskmigrate up` converts them"
+		var triggers string
+		if err := conn.QueryRow(ctx, triggersOfBackfill).Scan(&triggers); err != nil {
+			return nil, err
+		}
+		if triggers != "" {
+			cause += "; for each of these rows fire, too: " + triggers +
+				" (one that sets updated_at loses the old time; ALTER TABLE tasks DISABLE TRIGGER prevents it)"
+		}
 		list = append(list, catalog.Finding{
 			Kind: "data", Object: "tasks.created_at, tasks.updated_at", Severity: catalog.Repair,
 			Expected: "milliseconds", Actual: fmt.Sprintf("%d rows with seconds, NULL or another unit", times),
-			Cause: "GORM's autoCreateTime and autoUpdateTime write seconds; `taskmigrate up` converts them",
+			Cause: cause,
 		})
 	}
 	if broken == 0 {
@@ -71,6 +80,14 @@ FROM tasks`).Scan(&times, &broken)
 			"heartbeats included",
 	}), nil
 }
+
+// triggersOfBackfill names the triggers of others that fire when the back-fill sets updated_at.
+const triggersOfBackfill = `
+SELECT coalesce(string_agg(quote_ident(tgname), ', ' ORDER BY tgname), '')
+FROM pg_trigger JOIN pg_attribute ON attrelid = tgrelid AND attname = 'updated_at'
+WHERE tgrelid = 'tasks'::regclass AND NOT tgisinternal AND tgname NOT LIKE 'tasks\_guard\_%'
+    AND tgenabled IN ('O', 'A') AND tgtype & 16 > 0 -- on UPDATE
+    AND (tgattr = '' OR attnum = ANY (tgattr))`
 
 // judgeSequence reports a sequence that would give an id which a row has already, and one that has hardly an id left.
 // One that is not the column's own, or that the role may not read, is not looked at.

@@ -1,12 +1,13 @@
 -- How the tasks table and its side tables are made: one row an aspect. Comes out the same on PostgreSQL 14 to 18
 -- and in any schema. Constraints of type 'n' (NOT NULL, since 18) are told by the columns.
 WITH tasks AS (
-    SELECT oid, relkind, relpersistence, reloptions, relnamespace, relowner
+    SELECT oid, relkind, relispartition, relpersistence, reloptions, relnamespace, relowner
     FROM pg_class
     WHERE oid = to_regclass('tasks')
 ),
 columns AS (
-    SELECT a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated,
+    SELECT a.attname, a.attnum, a.atttypid, a.atttypmod, a.attidentity, a.attgenerated,
+        a.attnotnull OR t.typnotnull AND t.typdefault IS NULL AS attnotnull, -- of a domain
         pg_get_expr(d.adbin, d.adrelid) AS expression,
         (SELECT refobjid FROM pg_depend
          WHERE classid = 'pg_attrdef'::regclass AND objid = d.oid AND refclassid = 'pg_class'::regclass AND deptype = 'n'
@@ -17,6 +18,7 @@ columns AS (
          ORDER BY deptype DESC, objid) AS owns
     FROM tasks
     JOIN pg_attribute a ON a.attrelid = tasks.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE tasks.relkind IN ('r', 'p', 'f')
 ),
@@ -67,8 +69,9 @@ SELECT kind, object::text, aspect, value
 FROM (
     SELECT 'table' AS kind, 'tasks' AS object, 'kind' AS aspect,
         CASE relpersistence WHEN 'u' THEN 'unlogged ' WHEN 't' THEN 'temporary ' ELSE '' END
-            || CASE relkind WHEN 'r' THEN 'ordinary table' WHEN 'p' THEN 'partitioned table'
-                WHEN 'f' THEN 'foreign table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+            || CASE WHEN relispartition THEN 'partition' WHEN relkind = 'r' THEN 'ordinary table'
+                WHEN relkind = 'p' THEN 'partitioned table' WHEN relkind = 'f' THEN 'foreign table'
+                WHEN relkind = 'v' THEN 'view' WHEN relkind = 'm' THEN 'materialized view'
                 ELSE 'relation of kind ' || relkind::text END AS value
     FROM tasks
     UNION ALL

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -47,6 +48,8 @@ var rules = []rule{
 		"the store may draw ids from it, while others take them from the default; ALTER SEQUENCE {actual} OWNED BY NONE"},
 	{func(d difference) bool { return d.Aspect == Cache }, Note, 0,
 		"each session takes so many ids at once: those of several sessions come out of order"},
+	{func(d difference) bool { return d.extra() && d.Kind == Constraint && onSeconds.MatchString(d.Actual) }, Block, 0,
+		"`taskmigrate up` has all times in milliseconds, which it may refuse; " + alterTable + "DROP CONSTRAINT {object}"},
 	{func(d difference) bool { return d.Kind == Rule }, Block, 0,
 		"it rewrites statements, those of the store and of the back-fill too; DROP RULE {object} ON tasks"},
 	{func(d difference) bool { return d.Kind == Child }, Block, 0,
@@ -131,6 +134,9 @@ func isTime(d difference) bool { return d.Object == "created_at" || d.Object == 
 func hasLastWord(d difference) bool {
 	return d.Object > "tasks_guard_insert" && strings.Contains(d.Actual, " BEFORE ")
 }
+
+// onSeconds finds a check that compares a time with a number of seconds.
+var onSeconds = regexp.MustCompile(`^CHECK .*\b(created_at|updated_at)\b.*\b\d{9,12}\b`)
 
 // needsValue tells of a column that an insert cannot leave out.
 func needsValue(column string) bool {

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 //go:embed snapshots/*.json
@@ -24,4 +25,19 @@ func Snapshot(version int64) ([]Item, error) {
 		return nil, fmt.Errorf("snapshot of version %d: %w", version, err)
 	}
 	return items, nil
+}
+
+// IndexNames lists the names of the indexes in a description, of side tables too.
+func IndexNames(items []Item) []string {
+	var names []string
+	for _, item := range items {
+		switch {
+		case item.Kind == Index && item.Aspect == Definition:
+			names = append(names, item.Object)
+		case item.Kind == SideTable && strings.Contains(item.Object, ".idx_"):
+			_, name, _ := strings.Cut(item.Object, ".")
+			names = append(names, name)
+		}
+	}
+	return names
 }
