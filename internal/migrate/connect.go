@@ -33,7 +33,8 @@ FROM (VALUES
     ('DateStyle', 'ISO'),
     ('quote_all_identifiers', 'off'),
     ('standard_conforming_strings', 'on'),
-    ('row_security', 'off')
+    ('row_security', 'off'),
+    ('exit_on_error', 'off')
 ) AS wanted (name, value)
 JOIN pg_settings USING (name)`
 

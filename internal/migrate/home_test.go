@@ -79,6 +79,15 @@ func TestAHistoryThatIsNotOursIsRefused(t *testing.T) {
 	}
 }
 
+// The history cannot have the name of a table that a migration creates.
+func TestAHistoryNamedLikeATableOfOursIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"tasks", "task_keys", "task_failures"} {
+		_, err := New("", Options{HistoryTable: name})
+		_ = wantKind(t, err, BadRequest)
+	}
+}
+
 // What is in the schema that comes first has the names of all that is ours.
 func TestNothingOfAnotherSchemaIsTakenForOurs(t *testing.T) {
 	t.Parallel()

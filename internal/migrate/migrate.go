@@ -74,6 +74,9 @@ func New(connString string, opts Options) (*Migrator, error) {
 	if opts.HistoryTable == "" {
 		opts.HistoryTable = HistoryTable
 	}
+	if slices.Contains([]string{"tasks", "task_keys", "task_failures"}, opts.HistoryTable) {
+		return nil, requestError("the history cannot be in table %s, which a migration creates", opts.HistoryTable)
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}

@@ -59,3 +59,24 @@ func TestWhatTheRoleLacksIsOneListBeforeAnythingChanges(t *testing.T) {
 	limited.finish(t)
 	limited.says(t, "can do without", "pg_read_all_stats")
 }
+
+// Where nothing can be written, that is said before anything is tried. The commands that read go on working.
+func TestWhereNothingCanBeWrittenThatIsSaidFirst(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(*Options) {})
+	dbtest.Exec(t, b.url, `ALTER DATABASE `+dbtest.Name(t, b.url)+` SET default_transaction_read_only = on`)
+	_, up := b.Up(t.Context(), Newest)
+	_, down := b.Down(t.Context(), DownOptions{Confirm: dbtest.Name(t, b.url), AllowDataLoss: true})
+	for _, err := range []error{up, down} {
+		failure := wantKind(t, err, Failed)
+		if failure.SQLState != "25006" || !strings.Contains(failure.Message, "default_transaction_read_only") ||
+			!strings.Contains(failure.Message, "nothing was changed") || failure.Resumable {
+			t.Errorf("%+v", failure)
+		}
+	}
+	if _, err := b.Review(t.Context()); err != nil {
+		t.Error(err)
+	}
+	writing := dbtest.With(t, b.url, "options", "-c default_transaction_read_only=off")
+	setupWith(t, writing, func(*Options) {}).finish(t)
+}

@@ -25,7 +25,7 @@ func TestSettingsOfTheDatabaseChangeNothing(t *testing.T) {
 		"statement_timeout": "1min", "lock_timeout": "1min", "idle_in_transaction_session_timeout": "1min",
 		"idle_session_timeout": "1min", "TimeZone": "Asia/Kolkata", "DateStyle": "SQL, DMY",
 		"quote_all_identifiers": "on", "standard_conforming_strings": "off", "row_security": "on",
-		"client_min_messages": "error",
+		"client_min_messages": "error", "exit_on_error": "on",
 	}
 	const hasTransactionTimeout = `SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'transaction_timeout')`
 	if dbtest.Value[bool](t, server, hasTransactionTimeout) {
@@ -55,6 +55,7 @@ TimeZone = UTC
 client_min_messages = notice
 default_transaction_deferrable = off
 default_transaction_isolation = read committed
+exit_on_error = off
 idle_in_transaction_session_timeout = 0
 idle_session_timeout = 0
 lock_timeout = 1
