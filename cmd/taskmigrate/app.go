@@ -45,14 +45,17 @@ func (a *app) run(ctx context.Context) exitCode {
 	}
 	if err != nil {
 		failure, ok := errors.AsType[*migrate.Error](err)
-		if !ok {
+		if ok {
+			failure.Hint = a.onSameTable(cmd, failure.Hint)
+		} else {
 			failure = &migrate.Error{Kind: migrate.BadRequest, Message: err.Error()}
 			if usage, ok := errors.AsType[*cli.UsageError](err); ok {
 				failure.Hint = usage.Hint
 			}
 		}
-		a.report.fail(failure, commandLine(cmd))
+		a.report.fail(failure, a.again(cmd))
 	}
+	a.report.after = a.onSameTable(cmd, a.report.after)
 	if cli.WantsJSON(root.Name(), a.args, a.env) {
 		a.report.writeJSON(a.stdout)
 	} else {

@@ -72,14 +72,3 @@ func completeVersions(*cobra.Command, []string, string) ([]cobra.Completion, cob
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
-
-// commandLine is how to call the command again after it stopped on its way.
-func commandLine(cmd *cobra.Command) string {
-	line := cmd.CommandPath()
-	for _, name := range []string{"schema", "history-table", "to"} {
-		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
-			line += " --" + name + " " + cli.ShellWord(flag.Value.String())
-		}
-	}
-	return line
-}

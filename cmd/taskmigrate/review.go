@@ -20,35 +20,40 @@ func (a *app) reportCommand() *cobra.Command {
 back-fill will write, each statement of plan with its lock and whom that blocks, and how to go on. Findings do not
 change the exit code.
 With --html it writes one file that needs no network.`,
-		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
-			review, err := m.Review(ctx)
-			if err != nil {
-				return err
-			}
-			a.report.Review, a.report.Plan = &review, &review.Plan
-			a.report.Migrations, a.report.Findings = review.Migrations, review.Findings
-			write := page.Text
-			switch {
-			case file != "":
-				write = page.HTML
-			case a.output == "markdown":
-				write = page.Markdown
-			}
-			var text bytes.Buffer
-			if err := write(&text, review); err != nil {
-				return err
-			}
-			if file == "" {
-				a.report.before = text.String()
-				return nil
-			}
-			if err := writeFile(file, text.Bytes()); err != nil {
-				return err
-			}
-			a.report.before = "written: " + file + "\n"
-			return nil
-		}),
 	}
+	cmd.RunE = a.action(func(ctx context.Context, m *migrate.Migrator) error {
+		review, err := m.Review(ctx)
+		if err != nil {
+			return err
+		}
+		for i, step := range review.NextSteps {
+			if step.Command != "" {
+				review.NextSteps[i].Command += a.tableFlags(cmd)
+			}
+		}
+		a.report.Review, a.report.Plan = &review, &review.Plan
+		a.report.Migrations, a.report.Findings = review.Migrations, review.Findings
+		write := page.Text
+		switch {
+		case file != "":
+			write = page.HTML
+		case a.output == "markdown":
+			write = page.Markdown
+		}
+		var text bytes.Buffer
+		if err := write(&text, review); err != nil {
+			return err
+		}
+		if file == "" {
+			a.report.before = text.String()
+			return nil
+		}
+		if err := writeFile(file, text.Bytes()); err != nil {
+			return err
+		}
+		a.report.before = "written: " + file + "\n"
+		return nil
+	})
 	cmd.Flags().StringVar(&file, "html", "", "write the report to this file, as one HTML page")
 	return cmd
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,7 +59,7 @@ type IndexSize struct {
 // Step is one thing to do next.
 type Step struct {
 	What    string `json:"what"`
-	Command string `json:"command"` // empty: it is no command
+	Command string `json:"command"` // taskmigrate adds the flags that lead to the table; empty: it is no command
 }
 
 // Review reads all of it. It only reads, and does so beside a run that is under way.
@@ -104,7 +103,7 @@ func (m *Migrator) Review(ctx context.Context) (Review, error) {
 	for _, who := range r.Plan.InTheWay {
 		r.Obstacles = append(r.Obstacles, Obstacle{"holds a lock on tasks", who})
 	}
-	r.conclude(m.opts, exists, managed)
+	r.conclude(exists, managed)
 	return r, nil
 }
 
@@ -122,7 +121,7 @@ func (m *Migrator) reading(ctx context.Context, do func(*pgx.Conn, *Migrator) er
 }
 
 // conclude says what the findings mean and how to go on.
-func (r *Review) conclude(opts Options, exists, managed bool) {
+func (r *Review) conclude(exists, managed bool) {
 	severities := []string{catalog.Block, catalog.Repair, catalog.Note}
 	slices.SortStableFunc(r.Findings, func(a, b catalog.Finding) int {
 		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
@@ -143,17 +142,7 @@ func (r *Review) conclude(opts Options, exists, managed bool) {
 		}
 	}
 	r.Sound = blocks == 0 && (repairs == 0 || !managed)
-	command := func(words string) string {
-		words = "taskmigrate " + words
-		if opts.Schema != "" {
-			words += " --schema " + shellQuoted(opts.Schema)
-		}
-		if opts.HistoryTable != HistoryTable {
-			words += " --history-table " + shellQuoted(opts.HistoryTable)
-		}
-		return words
-	}
-	step := func(what, words string) { r.NextSteps = append(r.NextSteps, Step{what, command(words)}) }
+	step := func(what, command string) { r.NextSteps = append(r.NextSteps, Step{what, "taskmigrate " + command}) }
 	if blocks > 0 {
 		r.NextSteps = append(r.NextSteps, Step{What: "Put right what the findings marked block say, by hand."})
 		step("Look again.", "report")
@@ -182,8 +171,6 @@ func (r *Review) conclude(opts Options, exists, managed bool) {
 	}
 	step("See that all is as it should be.", "verify")
 }
-
-func shellQuoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // read reads what no other command shows, and tells whether there is a table.
 func (r *Review) read(ctx context.Context, conn *pgx.Conn) (exists bool, err error) {

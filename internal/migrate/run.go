@@ -215,6 +215,9 @@ func (r *run) failure(ctx context.Context, err error) *Error {
 	failure := *asError(ctx, err)
 	if r.file.name != "" {
 		failure.File, failure.Statement = r.file.name, r.file.statement
+		if failure.SQLState == duplicateTable {
+			failure.Hint = "rename what has that name, or have tasks in a schema of its own: --schema NAME"
+		}
 		if r.halfDone(ctx) {
 			failure.Kind = HalfDone
 		}
@@ -234,6 +237,7 @@ func lockRefused(err error) bool {
 const (
 	lockNotAvailable = "55P03"
 	deadlockDetected = "40P01"
+	duplicateTable   = "42P07" // or index
 )
 
 // backOff doubles from 100 ms to 10 s, and is at least what the attempt may have waited: those who queued
