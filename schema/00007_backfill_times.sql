@@ -60,7 +60,11 @@ BEGIN
             IF unsound <> '{}' THEN
                 RAISE EXCEPTION 'the back-fill does not reach rows of tasks: ids %', array_to_string(unsound, ', ')
                     USING ERRCODE = 'object_not_in_prerequisite_state',
-                          DETAIL = format('session_replication_role is %s; triggers beside ours: %s; rules: %s.',
+                          DETAIL = format('tasks_guard_update is %s; session_replication_role is %s; '
+                                  'triggers beside ours: %s; rules: %s.',
+                              coalesce((SELECT CASE tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END
+                                        FROM pg_trigger
+                                        WHERE tgrelid = 'tasks'::regclass AND tgname = 'tasks_guard_update'), 'missing'),
                               current_setting('session_replication_role'),
                               coalesce((SELECT string_agg(tgname, ', ' ORDER BY tgname) FROM pg_trigger
                                         WHERE tgrelid = 'tasks'::regclass AND NOT tgisinternal

@@ -82,12 +82,13 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []c
 	if err != nil {
 		return stage, found, asError(ctx, err)
 	}
-	if stage > m.known[0].version {
-		for i := range rows { // the migration that would put them right counts as applied
-			rows[i].Severity = catalog.Block
-			if rows[i].Kind == "data" {
-				rows[i].Cause = "from before the back-fill of a managed table whose history is lost; put them right by hand"
-			}
+	for i := range rows {
+		if rows[i].Severity != catalog.Repair || stage < mendedBy[rows[i].Kind] {
+			continue
+		}
+		rows[i].Severity = catalog.Block // the migration that would put them right counts as applied
+		if rows[i].Kind == "data" {
+			rows[i].Cause = "from before the back-fill of a managed table whose history is lost; put them right by hand"
 		}
 	}
 	found = append(found, rows...)

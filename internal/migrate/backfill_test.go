@@ -85,7 +85,10 @@ func TestBackfillStopsWhereRowsStayUnsound(t *testing.T) {
 FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`}, "a_min"},
 		"session_replication_role": {
 			[]string{`ALTER ROLE CURRENT_USER IN DATABASE %s SET session_replication_role = replica`}, "replica"},
-		"a rule": {[]string{`CREATE RULE no_update AS ON UPDATE TO tasks DO INSTEAD NOTHING`}, "no_update"},
+		"ours is switched off": {[]string{`ALTER TABLE tasks DISABLE TRIGGER tasks_guard_update`},
+			"tasks_guard_update is disabled"},
+		"ours is gone": {[]string{`DROP TRIGGER tasks_guard_update ON tasks`}, "tasks_guard_update is missing"},
+		"a rule":       {[]string{`CREATE RULE no_update AS ON UPDATE TO tasks DO INSTEAD NOTHING`}, "no_update"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

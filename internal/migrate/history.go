@@ -138,7 +138,7 @@ func newestApplied(history []historyRow) (newest int64) {
 // checkHistory refuses a history that this binary cannot continue.
 func (m *Migrator) checkHistory(history []historyRow) error {
 	known := m.known
-	var unknown, missing []string
+	var unknown, missing, values []string
 	for _, r := range history {
 		if !slices.ContainsFunc(known, func(s source) bool { return s.version == r.version }) {
 			unknown = append(unknown, fmt.Sprint(r.version))
@@ -147,7 +147,7 @@ func (m *Migrator) checkHistory(history []historyRow) error {
 	newest := newestApplied(history)
 	for _, s := range known {
 		if s.version < newest && !isApplied(history, s.version) {
-			missing = append(missing, s.name)
+			missing, values = append(missing, s.name), append(values, fmt.Sprintf("(%d, true)", s.version))
 		}
 	}
 	switch {
@@ -164,7 +164,9 @@ func (m *Migrator) checkHistory(history []historyRow) error {
 			Message: fmt.Sprintf("version %d is applied but older migrations are not: %s",
 				newest, strings.Join(missing, ", ")),
 			Hint: "roll the newer ones back with the binary that applied them, then run `taskmigrate up`; " +
-				"where the older ones are in effect already, record them in " + m.opts.HistoryTable,
+				"where the older ones are in effect already, record them: INSERT INTO " +
+				pgx.Identifier{m.home.schema, m.opts.HistoryTable}.Sanitize() +
+				" (version_id, is_applied) VALUES " + strings.Join(values, ", "),
 		}
 	}
 	return nil

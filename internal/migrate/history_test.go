@@ -43,6 +43,17 @@ func TestAHistoryThatTheBinaryCannotContinueIsRefused(t *testing.T) {
 	}
 }
 
+// Where only the record of a migration is lost, the hint has the statement that brings it back.
+func TestAGapIsClosedByTheHint(t *testing.T) {
+	t.Parallel()
+	b := migrated(t)
+	dbtest.Exec(t, b.url, `DELETE FROM tasks_goose_version WHERE version_id IN (2, 5)`)
+	_, err := b.Up(t.Context(), Newest)
+	_, statement, _ := strings.Cut(wantKind(t, err, Conflict).Hint, "record them: ")
+	dbtest.Exec(t, b.url, statement)
+	b.finish(t)
+}
+
 func TestStatusReportsAFileThatHasChangedSince(t *testing.T) {
 	t.Parallel()
 	b := migrated(t)

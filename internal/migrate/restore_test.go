@@ -64,6 +64,20 @@ func TestACloneWithUnsoundRowsIsNotAdopted(t *testing.T) {
 	_ = wantKind(t, err, Drift)
 }
 
+// A history that is lost half-way, before the back-fill: what is still to be done is left to up.
+func TestATableIsAdoptedHalfWay(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(*Options) {})
+	if _, err := b.Up(t.Context(), 6); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.Exec(t, b.url, `DROP TABLE tasks_goose_version`)
+	if adoption, err := b.Adopt(t.Context(), true); err != nil {
+		t.Fatalf("%v: %+v", err, adoption.Findings)
+	}
+	b.finish(t)
+}
+
 // restore dumps a database and reads the dump into a new one.
 func restore(t *testing.T, url string, options ...string) string {
 	t.Helper()
