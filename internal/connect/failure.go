@@ -26,7 +26,10 @@ func Describe(err error) Failure {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		f.SQLState = server.Code
 		f.Message = fmt.Sprintf("%s (SQLSTATE %s)", OneLine(server.Message), server.Code)
-		f.Hint = OneLine(server.Detail + " " + server.Hint)
+		f.Hint = OneLine(server.Hint)
+		if server.Detail != "" { // not all of them end like a sentence
+			f.Hint = OneLine(strings.TrimSuffix(server.Detail, ".") + ". " + server.Hint)
+		}
 		if f.Hint == "" && f.SQLState == "42501" {
 			f.Hint = "schema/roles.sql has a role for each purpose, with the rights that it takes"
 		}

@@ -38,3 +38,11 @@ func TestAMissingRight(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestTheServersDetailAndHintAreSentences(t *testing.T) {
+	t.Parallel()
+	hint := Describe(&pgconn.PgError{Detail: "view v depends on\ntable tasks", Hint: "Drop it."}).Hint
+	if hint != "view v depends on table tasks. Drop it." {
+		t.Errorf("says %q", hint)
+	}
+}
