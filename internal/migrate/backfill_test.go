@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -148,4 +149,34 @@ func TestABlockedBackfillTellsWhetherItHasCommitted(t *testing.T) {
 			b.finish(t)
 		})
 	}
+}
+
+// Who locks several rows in the order of their ids is never in a deadlock with the back-fill, wherever the rows lie: it
+// waits for the first of them and holds none behind it.
+func TestTheBackfillLocksRowsInTheOrderOfTheirIDs(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(*Options) {})
+	dbtest.Exec(t, b.url, `UPDATE tasks SET argument = '' WHERE id = 1`) // from now on it lies behind all others
+	if _, err := b.Up(t.Context(), 6); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := dbtest.Connect(t, b.url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, tx.Conn(), `SELECT FROM tasks WHERE id = 1 FOR UPDATE`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Up(context.WithoutCancel(t.Context()), 7)
+		done <- err
+	}()
+	b.says(t, "msg=blocked", "file=00007_backfill_times.sql")
+	send(t, tx.Conn(), `SELECT FROM tasks WHERE hashint8(id) & 7 = hashint8(1) & 7 ORDER BY id FOR UPDATE NOWAIT`)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	b.finish(t)
 }

@@ -40,7 +40,8 @@ func TestPlanTellsTheLocksThatTheServerTakes(t *testing.T) {
 			send(t, conn, "DROP INDEX IF EXISTS "+strings.Fields(s.SQL)[6])
 			got = whileBlocked(t, b.url, conn, witness, s.SQL)
 		case strings.Contains(s.Lock, "commit every"):
-			got = whileBlocked(t, b.url, conn, witness, s.SQL)
+			writeOldRow(t, b.url)
+			got = whileBlockedBy(t, b.url, "LOCK TABLE tasks IN SHARE MODE", conn, witness, s.SQL)
 		case strings.Contains(s.Lock, "once nobody else"): // it commits, too
 			got = whileBlockedBy(t, b.url, "LOCK TABLE tasks IN SHARE UPDATE EXCLUSIVE MODE", conn, witness, s.SQL)
 		case strings.HasPrefix(s.SQL, "DROP INDEX CONCURRENTLY"):
@@ -66,13 +67,19 @@ func TestPlanTellsTheLocksThatTheServerTakes(t *testing.T) {
 // it holds or waits for in the meantime.
 func whileBlocked(t *testing.T, url string, conn, witness *pgx.Conn, sql string) int {
 	t.Helper()
+	writeOldRow(t, url)
+	return whileBlockedBy(t, url, "UPDATE tasks SET argument = ''", conn, witness, sql)
+}
+
+// writeOldRow leaves a row as from before the guard.
+func writeOldRow(t *testing.T, url string) {
+	t.Helper()
 	writer := dbtest.Connect(t, url)
-	send(t, writer, "SET session_replication_role = replica") // a row from before the guard
+	send(t, writer, "SET session_replication_role = replica")
 	send(t, writer, `
 		INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, created_at)
 		SELECT 1, 2, 3, 4, 5, '{}', 1721818960 WHERE NOT EXISTS (SELECT FROM tasks)`)
 	send(t, writer, "UPDATE tasks SET created_at = 1721818960")
-	return whileBlockedBy(t, url, "UPDATE tasks SET argument = ''", conn, witness, sql)
 }
 
 // whileBlockedBy does so against a statement of another transaction.
