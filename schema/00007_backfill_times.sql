@@ -67,7 +67,7 @@ BEGIN
                          AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE
                 ORDER BY id LIMIT 20);
             IF unsound <> '{}' THEN
-                RAISE EXCEPTION 'the back-fill does not reach rows of tasks: ids %', array_to_string(unsound, ', ')
+                RAISE EXCEPTION 'rows of tasks stay as they were when the back-fill updates them: ids %', array_to_string(unsound, ', ')
                     USING ERRCODE = 'object_not_in_prerequisite_state',
                           DETAIL = format('tasks_guard_update is %s; session_replication_role is %s; '
                                   'triggers beside ours: %s; rules: %s.',

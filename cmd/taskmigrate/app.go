@@ -68,7 +68,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "taskmigrate [flags] COMMAND",
 		Short: "Migrate the tasks table",
-		Long: `taskmigrate brings the tasks table of a live database to the newest migration.
+		Long: `taskmigrate brings the tasks table of a live database to the newest migration: status and plan show what that
+means, up does it, verify checks it. A table that exists already is taken over first: adopt.
 
 Every flag has an environment variable, shown in brackets; a flag that is given overrides its variable.
 

@@ -18,6 +18,8 @@ func (a *app) downCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down --to N",
 		Short: "Roll back to version N",
+		Long: `Rolls back each migration above version N, the newest first. Whoever runs it types the name of the database, or
+gives it by --confirm. A table that was adopted is never dropped.`,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			if err := a.confirm(ctx, m, &opts); err != nil {
 				return err

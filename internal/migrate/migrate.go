@@ -1,5 +1,3 @@
-// Package migrate does what the command taskmigrate offers: it takes a database's tasks table from one
-// migration to another, by goose's Provider, while other runners and writers are live.
 package migrate
 
 import (

@@ -50,33 +50,6 @@ func (m *Migrator) lacks(ctx context.Context, conn *pgx.Conn) ([]right, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[right])
 }
 
-// refuseReadOnly returns an error where nothing can be written. Somebody may have frozen the database on purpose, so
-// that a run does not overrule the setting.
-func refuseReadOnly(ctx context.Context, conn *pgx.Conn) error {
-	var standby, readOnly bool
-	err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'`).
-		Scan(&standby, &readOnly)
-	switch {
-	case err != nil:
-		return asError(ctx, err)
-	case standby:
-		return &Error{
-			SQLState: readOnlyTransaction, Message: "this server is a standby, which can only be read; nothing was changed",
-			Hint: "connect to the primary; of several hosts in a URL target_session_attrs=read-write takes that one",
-		}
-	case readOnly:
-		return &Error{
-			SQLState: readOnlyTransaction,
-			Message:  "default_transaction_read_only is on for this role or database; nothing was changed",
-			Hint: "unless somebody has frozen the database on purpose, run it with " +
-				"PGOPTIONS='-c default_transaction_read_only=off' in the environment",
-		}
-	}
-	return nil
-}
-
-const readOnlyTransaction = "25006"
-
 // checkRights refuses a run that would fail on its way because nothing can be written, or for want of a right, with
 // all of them in one list.
 func (m *Migrator) checkRights(ctx context.Context, conn *pgx.Conn) error {

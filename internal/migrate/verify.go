@@ -25,15 +25,16 @@ func (m *Migrator) Verify(ctx context.Context) ([]Migration, []catalog.Finding, 
 	if err != nil {
 		return list, nil, asError(ctx, err)
 	}
-	found := []catalog.Finding{judgeUnmanaged(live)}
+	found, refusal := []catalog.Finding{judgeUnmanaged(live)}, "no migration is recorded in this database"
 	if newest := newestApplied(history); newest > 0 {
 		expected, err := catalog.Snapshot(newest)
 		if err != nil {
 			return list, nil, asError(ctx, err)
 		}
 		found = append(changedFiles(m.known, history), catalog.Judge(expected, live, newest, nil)...)
+		refusal = "the table is not as its history says"
 	}
-	return list, found, driftError(found, "the table is not as its history says", catalog.Block, catalog.Repair)
+	return list, found, driftError(found, refusal, catalog.Block, catalog.Repair)
 }
 
 // judgeUnmanaged judges a database in which no migration is recorded.
