@@ -33,9 +33,15 @@ var tableShapes = []shape{
 	{"an index is missing", []string{`DROP INDEX idx_status`}},
 	{"an index of that name on other columns", []string{
 		`DROP INDEX idx_status`, `CREATE INDEX idx_status ON tasks (argument)`}},
+	{"an index of another table has a name of ours", []string{
+		`DROP INDEX idx_status`, `CREATE TABLE orders (status bigint)`, `CREATE INDEX idx_status ON orders (status)`}},
+	{"a check that takes times in seconds only", []string{
+		`ALTER TABLE tasks ALTER updated_at DROP DEFAULT, ADD CONSTRAINT seconds CHECK (updated_at < 9999999999)`}},
 	{"fillfactor set by somebody", []string{`ALTER TABLE tasks SET (fillfactor = 70)`}},
 	{"a rule", []string{`CREATE RULE keep AS ON DELETE TO tasks DO INSTEAD NOTHING`}},
 	{"a child table", []string{`CREATE TABLE old_tasks () INHERITS (tasks)`}},
+	{"a row with an id at the end of bigint", []string{
+		insertTask, `INSERT INTO tasks SELECT 9223372036854775807, 1, 1, 1, 1, 1, ''`}},
 	{"a trigger that fires after the guard", triggerAfterGuard("RETURN NEW;")},
 	{"a trigger that undoes what the guard does", slices.Concat(inSeconds, triggerAfterGuard("RETURN OLD;"))},
 	{"row-level security that binds the migrating role", []string{forceRowSecurity, asOwner}},
