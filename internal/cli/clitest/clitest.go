@@ -2,6 +2,7 @@
 package clitest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -18,7 +19,7 @@ func Main(m *testing.M, binary *string) {
 		os.Exit(1)
 	}
 	*binary = filepath.Join(dir, "command")
-	build := exec.Command("go", "build", "-o", *binary, ".")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", *binary, ".")
 	build.Stderr = os.Stderr
 	code := 1
 	if build.Run() == nil {
@@ -31,7 +32,7 @@ func Main(m *testing.M, binary *string) {
 // ClosedPort is an address where nobody listens.
 func ClosedPort(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
