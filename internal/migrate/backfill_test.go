@@ -151,6 +151,28 @@ func TestABlockedBackfillTellsWhetherItHasCommitted(t *testing.T) {
 	}
 }
 
+// What an attempt has committed stays half-done when the next one, after a deadlock, comes no further.
+func TestABackfillIsHalfDoneAfterARetryToo(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.LockRetries, o.LockTimeout = 1, time.Millisecond })
+	if _, err := b.Up(t.Context(), 6); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.Exec(t, b.url, `CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN RAISE EXCEPTION ''as in a deadlock'' USING ERRCODE = ''deadlock_detected''; END'`,
+		`CREATE TRIGGER fail BEFORE UPDATE ON tasks FOR EACH ROW
+WHEN (hashint8(OLD.id) & 7 = 7) EXECUTE FUNCTION fail()`)
+	_, err := b.Up(t.Context(), 7)
+	_ = wantKind(t, err, HalfDone)
+	if n := strings.Count(b.log.String(), "trying again"); n != 1 {
+		t.Errorf("tried again %d times, want 1", n)
+	}
+	dbtest.Exec(t, b.url, `DROP TRIGGER fail ON tasks`)
+	if _, err := b.Up(t.Context(), Newest); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Who locks several rows in the order of their ids is never in a deadlock with the back-fill, wherever the rows lie: it
 // waits for the first of them and holds none behind it.
 func TestTheBackfillLocksRowsInTheOrderOfTheirIDs(t *testing.T) {

@@ -25,8 +25,9 @@ type run struct {
 
 	unadopted bool // somebody else's table, of which a plan tells what Up sends once it is adopted
 
-	file fileInHand
-	took map[int64]time.Duration // how long each migration of this run took, by version
+	file    fileInHand
+	stopped fileInHand              // where the attempt before this one stopped
+	took    map[int64]time.Duration // how long each migration of this run took, by version
 }
 
 // fileInHand is the migration that a run is working on, and how far it has come. The zero value: none.
@@ -117,6 +118,7 @@ func (r *run) migrate(ctx context.Context) error {
 			return nil
 		}
 		failure := r.failure(ctx, err)
+		r.stopped = r.file
 		if !lockRefused(err) || ctx.Err() != nil {
 			return failure
 		}
@@ -196,6 +198,9 @@ func (r *run) apply(
 	})
 	if err != nil {
 		return err
+	}
+	if r.stopped.version == file.version { // what is half-done counts from the first attempt on
+		r.file.indexes, r.file.partlyDone = r.stopped.indexes, r.stopped.partlyDone
 	}
 	result, err := provider.ApplyVersion(ctx, file.version, !r.down)
 	switch {
