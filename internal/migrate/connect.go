@@ -14,6 +14,7 @@ import (
 // sessionSettings hold for every connection, whatever the role or the database sets.
 // client_connection_check_interval lets the server notice that a killed runner is gone, stop its statement
 // and free the run lock. With row_security off a statement fails where policies would hide rows from it.
+// With Citus, a transaction's lock_timeout holds on all nodes, and triggers may be made: ours change only their own row.
 const sessionSettings = `
 SELECT set_config(name, value, false)
 FROM (VALUES
@@ -34,7 +35,9 @@ FROM (VALUES
     ('quote_all_identifiers', 'off'),
     ('standard_conforming_strings', 'on'),
     ('row_security', 'off'),
-    ('exit_on_error', 'off')
+    ('exit_on_error', 'off'),
+    ('citus.propagate_set_commands', 'local'),
+    ('citus.enable_unsafe_triggers', 'on')
 ) AS wanted (name, value)
 JOIN pg_settings USING (name)`
 

@@ -96,7 +96,7 @@ func (w *watcher) look(ctx context.Context) (list []backend, err error) {
 		w.logged = time.Now()
 		w.run.opts.Log.Warn("a commit waits for a synchronous standby", "file", w.run.file.name)
 	}
-	if list, err = backends(ctx, w.conn, blockers, int32(w.pid)); err != nil {
+	if list, err = blockersOf(ctx, w.conn, w.pid); err != nil {
 		return nil, err
 	}
 	return list, w.run.indexProgress(ctx, w.conn, w.pid)
