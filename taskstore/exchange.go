@@ -120,6 +120,9 @@ func (s *Store) exchange(ctx context.Context, e Ended, f Filter, n int) ([]Task,
 const waitBriefly = `SELECT set_config('lock_timeout', '250ms', true)
 WHERE current_setting('lock_timeout')::interval NOT BETWEEN '1ms' AND '250ms'`
 
+// waitBrieflyOnNodes is waitBriefly where the locks are those of Citus's nodes, which do not know the session's limit.
+const waitBrieflyOnNodes = `SET LOCAL citus.propagate_set_commands TO local; SET LOCAL lock_timeout TO '250ms'`
+
 // pipelined runs statements in one round trip, and in one implicit transaction: they are sent before any answer is
 // read, with one Sync behind the last, which is when the server commits. In a caller's transaction they belong to that.
 func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
@@ -127,7 +130,13 @@ func (s *Store) pipelined(ctx context.Context, steps []func(DB) error) error {
 		return nil
 	}
 	if s.citus { // commits the statements of a pipeline one by one
+		autonomous := !s.inTransaction()
 		return s.atomically(ctx, func(db DB) error {
+			if autonomous {
+				if _, err := db.Exec(ctx, waitBrieflyOnNodes); err != nil {
+					return err
+				}
+			}
 			for _, step := range steps {
 				if err := step(db); err != nil {
 					return err

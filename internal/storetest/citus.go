@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -51,27 +52,10 @@ var cluster = sync.OnceValues(func() ([]*pgserver.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, node := range nodes {
-		for _, sql := range []string{"DROP DATABASE IF EXISTS " + citusTemplate + " WITH (FORCE)", "CREATE DATABASE " + citusTemplate} {
-			if err := execOn(ctx, node.URL, sql); err != nil {
-				return nil, err
-			}
-		}
-		if err := execOn(ctx, citusTemplateURL(node), "CREATE EXTENSION citus"); err != nil {
-			return nil, err
-		}
+	if err := createOnCitus(ctx, nodes, citusTemplate); err != nil {
+		return nil, err
 	}
-	coordinator := citusTemplateURL(nodes[0])
-	for i, node := range nodes {
-		add := []string{"SELECT citus_set_coordinator_host(%s, %s)", "SELECT citus_add_node(%s, %s)"}[min(i, 1)]
-		u, err := url.Parse(node.URL)
-		if err != nil {
-			return nil, err
-		}
-		if err := execOn(ctx, coordinator, fmt.Sprintf(add, "'"+u.Hostname()+"'", u.Port())); err != nil {
-			return nil, err
-		}
-	}
+	coordinator := databaseOn(nodes[0], citusTemplate)
 	if _, err := migrate.Up(ctx, coordinator, migrate.Defaults()); err != nil {
 		return nil, err
 	}
@@ -123,8 +107,33 @@ func citusNodes(ctx context.Context) ([]*pgserver.Server, error) {
 	return nodes, err
 }
 
-func citusTemplateURL(node *pgserver.Server) string {
-	u, _ := node.DatabaseURL(citusTemplate) // a URL of citusNodes
+// createOnCitus makes a database on each node, and a cluster of them, without tables.
+func createOnCitus(ctx context.Context, nodes []*pgserver.Server, name string) error {
+	for _, node := range nodes {
+		for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
+			if err := execOn(ctx, node.URL, sql); err != nil {
+				return err
+			}
+		}
+		if err := execOn(ctx, databaseOn(node, name), "CREATE EXTENSION citus"); err != nil {
+			return err
+		}
+	}
+	for i, node := range nodes {
+		add := []string{"SELECT citus_set_coordinator_host('%s', %s)", "SELECT citus_add_node('%s', %s)"}[min(i, 1)]
+		u, err := url.Parse(node.URL)
+		if err != nil {
+			return err
+		}
+		if err := execOn(ctx, databaseOn(nodes[0], name), fmt.Sprintf(add, u.Hostname(), u.Port())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func databaseOn(node *pgserver.Server, name string) string {
+	u, _ := node.DatabaseURL(name) // the node has a URL of citusNodes
 	return u
 }
 
@@ -155,30 +164,46 @@ func setupCitus(t *testing.T) *Bundle {
 	if err != nil {
 		t.Fatal("TASKSTORE_TEST_CITUS_URL: ", err)
 	}
-	name := fmt.Sprintf("taskstore_citus_%d", time.Now().UnixNano())
-	var made sync.WaitGroup
-	for _, node := range nodes {
-		made.Go(func() {
-			if err := execOn(t.Context(), node.URL, "CREATE DATABASE "+name+" TEMPLATE "+citusTemplate); err != nil {
-				t.Error(err)
-			}
-		})
+	return citusBundle(t, nodes, func(name string) error {
+		var made sync.WaitGroup
+		errs := make([]error, len(nodes))
+		for i, node := range nodes {
+			made.Go(func() { errs[i] = execOn(t.Context(), node.URL, "CREATE DATABASE "+name+" TEMPLATE "+citusTemplate) })
+		}
+		made.Wait()
+		return errors.Join(errs...)
+	})
+}
+
+// BareCitus is a database of the cluster in which nothing is migrated or distributed yet.
+func BareCitus(t *testing.T) *Bundle {
+	t.Helper()
+	nodes, err := citusNodes(t.Context())
+	if err != nil {
+		t.Fatal("TASKSTORE_TEST_CITUS_URL: ", err)
 	}
-	made.Wait()
+	return citusBundle(t, nodes, func(name string) error { return createOnCitus(t.Context(), nodes, name) })
+}
+
+// citusBundle is over a database that create makes on the nodes.
+func citusBundle(t *testing.T, nodes []*pgserver.Server, create func(name string) error) *Bundle {
+	t.Helper()
+	name := fmt.Sprintf("taskstore_citus_%d", time.Now().UnixNano())
 	t.Cleanup(func() {
-		for _, node := range nodes {
-			if err := execOn(context.Background(), node.URL, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-				t.Log(err)
-			}
+		ctx := context.Background()
+		errs := []error{execOn(ctx, databaseOn(nodes[0], name), "SELECT recover_prepared_transactions()")}
+		for _, node := range nodes { // Citus's own workers would connect again
+			errs = append(errs, execOn(ctx, node.URL, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false"),
+				execOn(ctx, node.URL, "DROP DATABASE "+name+" WITH (FORCE)"))
+		}
+		if err := errors.Join(errs...); err != nil {
+			t.Log(err)
 		}
 	})
-	if t.Failed() {
-		t.FailNow()
-	}
-	address, err := nodes[0].DatabaseURL(name)
-	if err != nil {
+	if err := create(name); err != nil {
 		t.Fatal(err)
 	}
+	address := databaseOn(nodes[0], name)
 	separator := "?"
 	if strings.Contains(address, "?") {
 		separator = "&"

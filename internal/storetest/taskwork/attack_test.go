@@ -82,7 +82,6 @@ func TestBackendsTerminated(t *testing.T) {
 // The server loses a process and restarts itself: for a moment nobody can connect, and open transactions are gone.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
-	storetest.NotOnCitus(t, "it restarts a server of its own, which has no Citus")
 	s := newScene(t, ownServer(t), 400)
 	s.worker(t, s.Pool, config())
 	for done := 100; done < s.tasks; done += 150 {
@@ -95,6 +94,7 @@ func TestServerRestarts(t *testing.T) {
 // ownServer is a server that only this test uses, so that it may crash.
 func ownServer(t *testing.T, opts ...pgserver.Option) *storetest.Bundle {
 	t.Helper()
+	storetest.NotOnCitus(t, "it needs a server of its own, which would have no Citus")
 	server, err := pgserver.StartLocal(t.Context(), opts...)
 	if errors.Is(err, pgserver.ErrNone) {
 		t.Skipf("NOT TESTED: this needs a server of its own on this machine: %v", err)

@@ -27,6 +27,9 @@ func newScene(t *testing.T, b *storetest.Bundle, tasks int) *scene {
 	t.Helper()
 	b.Exec(t, `CREATE TABLE effects (task_id bigint)`)
 	b.Exec(t, `GRANT ALL ON effects TO PUBLIC`)
+	if storetest.OnCitus() { // which commits what it does not know of after the nodes, as a transaction of its own
+		b.Exec(t, `SELECT citus_add_local_table_to_metadata('effects')`)
+	}
 	b.CreateMany(t, tasks)
 	return &scene{b, tasks}
 }
