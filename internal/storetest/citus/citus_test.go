@@ -2,29 +2,23 @@
 package citus
 
 import (
-	"errors"
-	"fmt"
-	"net"
-	"net/url"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/tasklane/tasks/internal/migrate"
 	"github.com/tasklane/tasks/internal/storetest"
 )
 
 func setup(t *testing.T) *storetest.Bundle {
 	t.Helper()
+	onlyOnCitus(t)
+	return storetest.Setup(t)
+}
+
+func onlyOnCitus(t *testing.T) {
+	t.Helper()
 	if !storetest.OnCitus() {
 		t.Skip("not run: TASKSTORE_TEST_CITUS_URL names no coordinator of a Citus cluster")
 	}
-	return storetest.Setup(t)
 }
 
 // Workers of several programs take each task once, and none goes home while there is work.
@@ -93,72 +87,4 @@ func TestShardsMoveWhileTasksFlow(t *testing.T) {
 		}
 	}
 	f.end()
-}
-
-// Connections are killed for TASKSTORE_RACE_TIME, or whole nodes by hand: nothing is lost or done twice.
-func TestRace(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	length := 5 * time.Second
-	if set := os.Getenv("TASKSTORE_RACE_TIME"); set != "" {
-		var err error
-		if length, err = time.ParseDuration(set); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f := start(t, b)
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for began := time.Now(); time.Since(began) < length; <-tick.C {
-		// An error says that the coordinator is away.
-		_, _ = b.Admin.Exec(t.Context(), `
-			SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND application_name = 'flow' ORDER BY random() LIMIT 1`)
-	}
-	f.end()
-}
-
-// verify sees no drift, however the tables are distributed, and schema/citus.sql can be repeated.
-func TestVerifySeesNoDrift(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	script, err := os.ReadFile("../../../schema/citus.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range []string{
-		string(script),
-		`SELECT alter_distributed_table('tasks', shard_count => 4, cascade_to_colocated => true)`,
-		`SELECT undistribute_table('tasks'); SELECT undistribute_table('task_keys'); SELECT undistribute_table('task_failures')`,
-		string(script),
-	} {
-		if _, err := b.Connection(t).Exec(t.Context(), step, pgx.QueryExecModeSimpleProtocol); err != nil {
-			t.Fatalf("%.60s: %v", step, err)
-		}
-		m, err := migrate.New(b.URL, migrate.Defaults())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := m.Verify(t.Context()); err != nil {
-			t.Errorf("after %.60s: %v", step, err)
-		}
-	}
-}
-
-// taskmigrate refuses a worker node, by name.
-func TestWorkerNodesAreRefused(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	u, err := url.Parse(b.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := storetest.One[string](t, b.Pool, `SELECT nodename FROM pg_dist_node WHERE groupid <> 0 ORDER BY nodeid LIMIT 1`)
-	port := storetest.One[int](t, b.Pool, `SELECT nodeport FROM pg_dist_node WHERE groupid <> 0 ORDER BY nodeid LIMIT 1`)
-	u.Host = net.JoinHostPort(host, strconv.Itoa(port))
-	_, err = migrate.Up(t.Context(), u.String(), migrate.Defaults())
-	var refusal *migrate.Error
-	if !errors.As(err, &refusal) || !strings.Contains(fmt.Sprint(err), "worker node") {
-		t.Errorf("error is %v", err)
-	}
 }

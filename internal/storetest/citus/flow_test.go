@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -154,4 +155,25 @@ func (f *flow) end() {
 		}
 	}
 	f.t.Logf("%d tasks created, %d completed, %d acknowledged; calls: %v", len(f.created), len(completed), len(f.done), f.kinds)
+}
+
+// race kills connections of the programs for TASKSTORE_RACE_TIME, and ends.
+func (f *flow) race() {
+	f.t.Helper()
+	length := 5 * time.Second
+	if set := os.Getenv("TASKSTORE_RACE_TIME"); set != "" {
+		var err error
+		if length, err = time.ParseDuration(set); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < length; <-tick.C {
+		// An error says that the coordinator is away.
+		_, _ = f.b.Admin.Exec(f.t.Context(), `
+			SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'flow' ORDER BY random() LIMIT 1`)
+	}
+	f.end()
 }
