@@ -118,14 +118,13 @@ test-pgbouncer: ## Run the store's suite through PgBouncer in transaction mode, 
 	TASKSTORE_TEST_PGBOUNCER_MODE=$(MODE) go test -count=1 $(STORE_SUITE)
 
 .PHONY: test-citus
-test-citus: ## Run the store's suite on the Citus cluster whose coordinator TASKSTORE_TEST_CITUS_URL names
-	@[ -n "$${TASKSTORE_TEST_CITUS_URL:-}" ] || \
-		echo "test-citus ran nothing: TASKSTORE_TEST_CITUS_URL names no coordinator of a Citus cluster"
-	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || go test -count=1 -p 1 -parallel 4 -timeout 30m $(STORE_SUITE)
-	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || \
-		go test -count=1 -parallel 4 -run TestUpkeepPassesByWhatRefuses ./internal/storetest/faults
-	@[ -z "$${TASKSTORE_TEST_CITUS_URL:-}" ] || TASKSTORE_TEST_CITUS_SHARDS=8 TASKSTORE_RACE_TIME=$(RACE) \
-		go test -count=1 -parallel 1 -timeout 30m -v ./internal/storetest/citus
+test-citus: ## Run the store's suite and races on the Citus cluster whose coordinator TASKSTORE_TEST_CITUS_URL names
+	@[ -n "$${TASKSTORE_TEST_CITUS_URL:-}" ] || { \
+		echo "test-citus ran nothing: TASKSTORE_TEST_CITUS_URL names no coordinator of a Citus cluster"; exit; }; \
+	go test -count=1 -p 1 -parallel 4 -timeout 30m $(STORE_SUITE); \
+	go test -count=1 -parallel 4 -run TestUpkeepPassesByWhatRefuses ./internal/storetest/faults; \
+	export TASKSTORE_TEST_CITUS_SHARDS=8 TASKSTORE_RACE_TIME=$(RACE); \
+	go test -count=1 -p 1 -parallel 1 -timeout 30m -v ./internal/storetest/{citus,race}
 
 .PHONY: demo-tracing
 demo-tracing: ## Watch the spans of a traced pool

@@ -127,6 +127,9 @@ func (r *race) wrongFailures(changes []audited, calls map[int64]*call) (problems
 // problems returns all that is wrong with the race. It is called when all actors have stopped.
 func (r *race) problems() []string {
 	r.t.Helper()
+	if storetest.OnCitus() {
+		r.gatherAudit()
+	}
 	end := r.now()
 	changes := readAudit(r.t, r.b)
 	tasks, problems := r.histories(changes)

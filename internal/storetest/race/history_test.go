@@ -30,6 +30,8 @@ type race struct {
 	actors  []*actor
 	runners []*runner // those of the actors that work by taskwork
 
+	sessions sessions // on Citus
+
 	mu     sync.Mutex
 	tasks  []int64 // that were created
 	counts map[counted]int
@@ -45,10 +47,13 @@ func newRace(t *testing.T) *race {
 	t.Helper()
 	b := storetest.Setup(t)
 	b.Pool = b.Admin // the test's own; what races takes connections from race.pool
-	if _, err := b.Pool.Exec(t.Context(), auditTasks, pgx.QueryExecModeSimpleProtocol); err != nil {
+	r := &race{t: t, b: b, began: time.Now(), stop: make(chan struct{}), counts: map[counted]int{}}
+	if storetest.OnCitus() {
+		r.auditOnNodes()
+	} else if _, err := b.Pool.Exec(t.Context(), auditTasks, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
-	return &race{t: t, b: b, began: time.Now(), stop: make(chan struct{}), counts: map[counted]int{}}
+	return r
 }
 
 // pool opens connections in the name of a program. Each call's number is set in the session that serves
@@ -60,6 +65,9 @@ func (r *race) pool(program string, conns int32) *pgxpool.Pool {
 		c.ConnConfig.RuntimeParams["application_name"] = program
 		c.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 			number, _ := ctx.Value(callNumber{}).(int64)
+			if storetest.OnCitus() {
+				return r.sessions.serves(conn.PgConn().PID(), session{program, number}), nil
+			}
 			_, err := conn.Exec(ctx, "SELECT set_config('race.call', $1, false)", strconv.FormatInt(number, 10))
 			return err == nil, nil // a connection that was killed while idle makes room for another
 		}
@@ -118,6 +126,7 @@ func (a *actor) do(kind stepKind, f func(ctx context.Context, c *call) error) (*
 	case err == nil, errors.Is(err, taskstore.ErrConflict):
 	case (kind == stepReset || kind == stepTouch || kind == stepSave) && storetest.SQLState(err) == "40P01":
 		// Beside upkeep that waits for locks, as on Citus, a foreign program may be the victim of a deadlock.
+	case kind == callExchange && storetest.SQLState(err) == "55P03": // a killed session's transaction may be in doubt
 	case errors.As(err, &pg) && pg.Code != "57P01", // admin_shutdown
 		errors.Is(err, taskstore.ErrInvalid), errors.Is(err, taskstore.ErrNotFound):
 		a.t.Errorf("%s: %v", kind, err)

@@ -129,8 +129,11 @@ func (a *actor) kill() {
 	if len(pids) == 0 {
 		return
 	}
-	if _, err := a.b.Pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1)`, pids[a.rng.IntN(len(pids))]); err != nil {
+	if _, err := a.b.Pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1::integer)`, pids[a.rng.IntN(len(pids))]); err != nil {
 		a.t.Error(err)
+	}
+	if storetest.OnCitus() {
+		a.endInDoubt()
 	}
 }
 
