@@ -2,6 +2,7 @@ package taskstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -82,6 +83,17 @@ func (s *Store) atomically(ctx context.Context, run func(DB) error) error {
 		}
 		return struct{}{}, err
 	})
+	return err
+}
+
+// aboutCitus adds to an error what to do if it is so since the Store was told the wrong thing about Citus.
+func (s *Store) aboutCitus(err error) error {
+	switch code := sqlState(err); {
+	case s.citus && (code == "42P16" || code == "42883"): // invalid_table_definition, undefined_function
+		return fmt.Errorf("%w; WithCitus is for a table that schema/citus.sql has distributed", err)
+	case !s.citus && code == "0A000": // feature_not_supported
+		return fmt.Errorf("%w; if Citus distributes the table, the Store needs WithCitus", err)
+	}
 	return err
 }
 

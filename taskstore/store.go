@@ -192,7 +192,7 @@ func retry[T any](ctx context.Context, s *Store, f func() (T, error)) (T, error)
 	for attempt, backoff := 1, firstBackoff; ; attempt, backoff = attempt+1, min(2*backoff, maxBackoff) {
 		v, err := f()
 		if once || !isTransient(err) {
-			return v, err
+			return v, s.aboutCitus(err)
 		}
 		s.log.WarnContext(ctx, "taskstore: rolled back for the sake of another transaction, trying again",
 			"sqlstate", sqlState(err), "attempt", attempt)

@@ -197,6 +197,20 @@ func TestReadOnlySession(t *testing.T) {
 	}
 }
 
+// A Store that was told the wrong thing about Citus says so.
+func TestWithCitusWhereItIsNot(t *testing.T) {
+	t.Parallel()
+	b := storetest.Setup(t)
+	b.Create(t, 1)
+	s, want := taskstore.New(b.Pool, taskstore.WithCitus()), "schema/citus.sql"
+	if storetest.OnCitus() {
+		s, want = taskstore.New(b.Pool), "WithCitus"
+	}
+	if _, err := s.ClaimFair(t.Context(), 1); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 // If a connection dies during a call, the call returns an error with the cause, and the pool goes on with another
 // connection.
 func TestTerminatedConnection(t *testing.T) {
