@@ -90,7 +90,7 @@ func (s *Store) atomically(ctx context.Context, run func(DB) error) error {
 func (s *Store) aboutCitus(err error) error {
 	switch code := sqlState(err); {
 	case s.citus && (code == "42P16" || code == "42883"): // invalid_table_definition, undefined_function
-		return fmt.Errorf("%w; WithCitus is for a table that schema/citus.sql has distributed", err)
+		return fmt.Errorf("%w; run schema/citus.sql (again), or leave WithCitus out", err)
 	case !s.citus && code == "0A000": // feature_not_supported
 		return fmt.Errorf("%w; if Citus distributes the table, the Store needs WithCitus", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -46,19 +45,18 @@ func run(t *testing.T, command string, args ...string) {
 	}
 }
 
-// verify sees no drift, however the tables are distributed, and schema/citus.sql can be repeated.
+// verify sees no drift, however the tables are distributed. schema/citus.sql can be repeated, and running services go on
+// after it.
 func TestVerifySeesNoDrift(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	script, err := os.ReadFile("../../../schema/citus.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
+	script := storetest.File(t, "schema/citus.sql")
 	for _, step := range []string{
-		string(script),
+		script,
 		`SELECT alter_distributed_table('tasks', shard_count => 4, cascade_to_colocated => true)`,
+		script,
 		`SELECT undistribute_table('tasks'); SELECT undistribute_table('task_keys'); SELECT undistribute_table('task_failures')`,
-		string(script),
+		script,
 	} {
 		if _, err := b.Connection(t).Exec(t.Context(), step, pgx.QueryExecModeSimpleProtocol); err != nil {
 			t.Fatalf("%.60s: %v", step, err)
@@ -69,6 +67,13 @@ func TestVerifySeesNoDrift(t *testing.T) {
 		}
 		if _, _, err := m.Verify(t.Context()); err != nil {
 			t.Errorf("after %.60s: %v", step, err)
+		}
+		if step != script {
+			continue
+		}
+		task := b.Create(t, 1)
+		if ts, err := b.Store.Claim(t.Context(), 1); err != nil || len(ts) != 1 || ts[0].ID != task.ID {
+			t.Errorf("claimed %v with %v, want task %d", ts, err, task.ID)
 		}
 	}
 }
