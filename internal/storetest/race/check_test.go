@@ -62,7 +62,7 @@ func (r *race) histories(changes []audited) (map[int64]timeline, []string) {
 			}
 			h.add(clients[change.call], step{kind: stepClaim, got: change.newVersion, outcome: tookPlace}, c.called, never)
 		case (c.kind == stepRequeue || c.kind == callRetryDue) && c.steps[change.task] == nil:
-			if !c.broken {
+			if !c.broken && !c.partial {
 				problem = "was put back and not named"
 			}
 			kind := stepRequeue

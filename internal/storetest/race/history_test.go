@@ -82,7 +82,7 @@ type call struct {
 	number           int64
 	called, returned int64 // nanoseconds
 	broken           bool  // by its connection's end: it may have taken place
-	partial          bool  // a claim that may have claimed tasks by a statement without answer
+	partial          bool  // a later statement of it may have changed tasks, and had no answer
 	silentFor        time.Duration
 	retryIn          map[int64]time.Duration // of tasks that it was to fail with a reason
 	steps            map[int64][]step        // by task
