@@ -90,8 +90,11 @@ func (r *race) run(seed uint64, end endLeases, length time.Duration, enough func
 	start(5*time.Millisecond, func(a *actor) { a.reset(operator) })
 	g := gorm{actor: r.actor(seed), store: store, pool: foreign}
 	running.Go(func() { g.each(2*time.Millisecond, g.write) })
-	killer := r.actor(seed)
-	running.Go(func() { killer.each(100*time.Millisecond, killer.kill) })
+	killer, pause := r.actor(seed), 100*time.Millisecond
+	if storetest.OnCitus() {
+		pause = time.Second // calls take longer there, and a connection each
+	}
+	running.Go(func() { killer.each(pause, killer.kill) })
 
 	running.Go(func() {
 		defer close(r.stop)
