@@ -2,10 +2,12 @@
 package citus
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
 )
 
 func setup(t *testing.T) *storetest.Bundle {
@@ -87,4 +89,14 @@ func TestShardsMoveWhileTasksFlow(t *testing.T) {
 		}
 	}
 	f.end()
+}
+
+// A Store that was not told of Citus says what to do.
+func TestWithoutTheOption(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.Create(t, 1)
+	if _, err := taskstore.New(b.Pool).ClaimFair(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "WithCitus") {
+		t.Errorf("error is %v", err)
+	}
 }
