@@ -76,6 +76,9 @@ func TestExchangeLimitsItsWaitForLocks(t *testing.T) {
 	}
 	p := b.Through(t, 1, 0)
 	for _, mode := range p.Modes() {
-		t.Run("PgBouncer "+mode, func(t *testing.T) { check(t, p.Pool(t, mode, 1), "250ms") })
+		t.Run("PgBouncer "+mode, func(t *testing.T) {
+			t.Parallel()
+			check(t, p.Pool(t, mode, 1), "250ms")
+		})
 	}
 }
