@@ -10,15 +10,15 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/bench/page"
+	"github.com/tasklane/tasks/bench/taskmigrate"
 	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/pgserver"
 )
@@ -44,16 +44,11 @@ func main() {
 }
 
 func run(ctx context.Context, rows int64, quiet time.Duration) error {
-	dir, err := os.MkdirTemp("", "bench-backfill")
+	migrate, remove, err := taskmigrate.Build(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
-	binary := filepath.Join(dir, "taskmigrate")
-	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building taskmigrate: %w: %s", err, out)
-	}
+	defer remove()
 	server, err := pgserver.StartLocal(ctx, pgserver.Durable(),
 		pgserver.Setting("shared_buffers", "2GB"), pgserver.Setting("max_wal_size", "4GB"),
 		pgserver.Setting("checkpoint_timeout", "5min"), pgserver.Setting("wal_keep_size", "8GB"))
@@ -63,7 +58,7 @@ func run(ctx context.Context, rows int64, quiet time.Duration) error {
 	defer server.Close() //nolint:errcheck // it ends with the process in any case
 
 	log.Printf("%d rows in the documented shape, with times in seconds", rows)
-	template, err := prepare(ctx, server, binary, rows)
+	template, err := prepare(ctx, server, migrate, rows)
 	if err != nil {
 		return err
 	}
@@ -71,7 +66,7 @@ func run(ctx context.Context, rows int64, quiet time.Duration) error {
 	if err != nil {
 		return err
 	}
-	rep := report{Rows: rows, Load: load()}
+	rep := report{Rows: rows, Load: page.Load()}
 	for _, limit := range []string{"0", "16000000"} {
 		log.Printf("back-fill with --backfill-max-lag %s", limit)
 		url, drop, err := server.CloneDatabase(ctx, template)
@@ -80,10 +75,10 @@ func run(ctx context.Context, rows int64, quiet time.Duration) error {
 		}
 		m := measurement{url: url, standby: standby, rows: rows, quiet: quiet}
 		res, err := m.run(ctx, func() error {
-			return migrate(ctx, binary, url, "up", "--to=7", "--backfill-max-lag="+limit)
+			return migrate(ctx, url, "up", "--to=7", "--backfill-max-lag="+limit)
 		})
 		if err == nil {
-			err = errors.Join(migrate(ctx, binary, url, "up"), migrate(ctx, binary, url, "verify"))
+			err = errors.Join(migrate(ctx, url, "up"), migrate(ctx, url, "verify"))
 		}
 		if err = errors.Join(err, drop()); err != nil {
 			return err
@@ -98,7 +93,9 @@ func run(ctx context.Context, rows int64, quiet time.Duration) error {
 }
 
 // prepare makes a database that the back-fill is next for, and returns its name.
-func prepare(ctx context.Context, server *pgserver.Server, binary string, rows int64) (string, error) {
+func prepare(
+	ctx context.Context, server *pgserver.Server, migrate taskmigrate.Command, rows int64,
+) (string, error) {
 	url, _, err := server.CreateDatabase(ctx) // it ends with the server
 	if err != nil {
 		return "", err
@@ -120,19 +117,10 @@ func prepare(ctx context.Context, server *pgserver.Server, binary string, rows i
 	if err := conn.Close(ctx); err != nil {
 		return "", err
 	}
-	if err := migrate(ctx, binary, url, "adopt", "--yes"); err != nil {
+	if err := migrate(ctx, url, "adopt", "--yes"); err != nil {
 		return "", err
 	}
-	return config.Database, migrate(ctx, binary, url, "up", "--to=6")
-}
-
-func migrate(ctx context.Context, binary, url string, args ...string) error {
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("taskmigrate %v: %w:\n%s", args, err, out)
-	}
-	return nil
+	return config.Database, migrate(ctx, url, "up", "--to=6")
 }
 
 // startStandby copies the server into a standby that replays what it gets at once, and returns a pool on it.

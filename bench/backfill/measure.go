@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tasklane/tasks/bench/pace"
 )
 
 const (
@@ -28,20 +29,20 @@ type measurement struct {
 
 // result is what a back-fill cost.
 type result struct {
-	MaxLag    string     `json:"backfill_max_lag"`
-	Seconds   float64    `json:"seconds"`
-	WALMB     float64    `json:"wal_mb"`
-	WALPerRow float64    `json:"wal_bytes_per_row"`
-	FullPages int64      `json:"full_page_images"`
-	HOT       float64    `json:"hot_percent"`
-	TableMB   [2]float64 `json:"table_mb"`   // before and after
-	IndexesMB [2]float64 `json:"indexes_mb"` // before and after
-	DeadMost  int64      `json:"dead_rows_most"`
-	DeadEnd   int64      `json:"dead_rows_at_the_end"`
-	Vacuums   int64      `json:"autovacuums"`
-	LagMB     float64    `json:"standby_lag_most_mb"`
-	Quiet     latency    `json:"writers_quiet"`
-	During    latency    `json:"writers_during"`
+	MaxLag    string       `json:"backfill_max_lag"`
+	Seconds   float64      `json:"seconds"`
+	WALMB     float64      `json:"wal_mb"`
+	WALPerRow float64      `json:"wal_bytes_per_row"`
+	FullPages int64        `json:"full_page_images"`
+	HOT       float64      `json:"hot_percent"`
+	TableMB   [2]float64   `json:"table_mb"`   // before and after
+	IndexesMB [2]float64   `json:"indexes_mb"` // before and after
+	DeadMost  int64        `json:"dead_rows_most"`
+	DeadEnd   int64        `json:"dead_rows_at_the_end"`
+	Vacuums   int64        `json:"autovacuums"`
+	LagMB     float64      `json:"standby_lag_most_mb"`
+	Quiet     pace.Latency `json:"writers_quiet"`
+	During    pace.Latency `json:"writers_during"`
 }
 
 // state is what the server tells of the table.
@@ -79,7 +80,7 @@ func (m measurement) run(ctx context.Context, change func() error) (result, erro
 	if _, err := pool.Exec(ctx, "CHECKPOINT"); err != nil {
 		return res, err
 	}
-	res.Quiet, err = m.write(ctx, pool, func() error { return sleep(ctx, m.quiet) })
+	res.Quiet, err = m.write(ctx, pool, func() error { return pace.Sleep(ctx, m.quiet) })
 	if err != nil {
 		return res, err
 	}
@@ -98,7 +99,7 @@ func (m measurement) run(ctx context.Context, change func() error) (result, erro
 	enough()
 	wg.Wait()
 	// Two seconds, for the statistics to come in.
-	if err := errors.Join(err, seen.err, seen.readErr, sleep(ctx, 2*time.Second)); err != nil {
+	if err := errors.Join(err, seen.err, seen.readErr, pace.Sleep(ctx, 2*time.Second)); err != nil {
 		return res, err
 	}
 	after, err := read(ctx, pool)
@@ -125,7 +126,7 @@ type watched struct {
 }
 
 func (w *watched) watch(ctx context.Context, pool *pgxpool.Pool) error {
-	for sleep(ctx, 250*time.Millisecond) == nil {
+	for pace.Sleep(ctx, 250*time.Millisecond) == nil {
 		var lag, dead int64
 		err := pool.QueryRow(ctx, `
 SELECT coalesce((SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication), 0),
@@ -147,7 +148,7 @@ func (m measurement) readOnStandby(ctx context.Context) error {
 		return err
 	}
 	config.Database = primary.Database
-	for sleep(ctx, longRead) == nil {
+	for pace.Sleep(ctx, longRead) == nil {
 		conn, err := pgx.ConnectConfig(ctx, config)
 		if err != nil {
 			continue // the database's creation is still to be replayed
@@ -156,54 +157,28 @@ func (m measurement) readOnStandby(ctx context.Context) error {
 		if err == nil {
 			_, err = tx.Exec(ctx, `SELECT FROM tasks LIMIT 1`) // from here on it has a snapshot
 		}
-		_ = errors.Join(err, sleep(ctx, longRead)) // where the standby cancels it, the next one begins
+		_ = errors.Join(err, pace.Sleep(ctx, longRead)) // where the standby cancels it, the next one begins
 		_ = conn.Close(context.WithoutCancel(ctx))
 	}
 	return nil
 }
 
-// latency is how long writes took, from when they were due.
-type latency struct {
-	Writes  int     `json:"writes"`
-	P50     float64 `json:"p50_ms"`
-	P99     float64 `json:"p99_ms"`
-	Longest float64 `json:"longest_ms"`
-}
-
-// write has the writers write, each at its steady rate, while the change goes on. A failed write is an error.
-func (m measurement) write(ctx context.Context, pool *pgxpool.Pool, change func() error) (latency, error) {
-	var (
-		wg   sync.WaitGroup
-		took [writers][]time.Duration
-		errs [writers]error
-		stop = make(chan struct{})
-	)
-	for w := range writers {
-		wg.Go(func() {
-			for due := time.Now().Add(interval * time.Duration(w) / writers); ; due = due.Add(interval) {
-				select {
-				case <-stop:
-					return
-				case <-time.After(time.Until(due)):
-				}
-				if err := m.writeOne(ctx, pool); err != nil {
-					errs[w] = err
-					return
-				}
-				took[w] = append(took[w], time.Since(due))
-			}
+// write has the writers write, each at its steady rate, while the change goes on, and says how long the writes took from
+// when they were due. A failed write is an error.
+func (m measurement) write(ctx context.Context, pool *pgxpool.Pool, change func() error) (pace.Latency, error) {
+	var times pace.Times
+	writing, stop := context.WithCancel(ctx)
+	written := make(chan error, 1)
+	go func() {
+		written <- pace.Keep(writing, writers, interval, func(due time.Time) error {
+			defer times.Since(due)
+			return m.writeOne(ctx, pool)
 		})
-	}
+	}()
 	err := change()
-	close(stop)
-	wg.Wait()
-	all := slices.Concat(took[:]...)
-	slices.Sort(all)
-	if err := errors.Join(append(errs[:], err)...); err != nil || len(all) == 0 {
-		return latency{}, err
-	}
-	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 }
-	return latency{len(all), ms(all[len(all)/2]), ms(all[len(all)*99/100]), ms(all[len(all)-1])}, nil
+	stop()
+	err = errors.Join(<-written, err)
+	return times.Take(), err
 }
 
 // writeOne inserts a task or changes the status of an old one.
@@ -216,13 +191,4 @@ func (m measurement) writeOne(ctx context.Context, pool *pgxpool.Pool) error {
 	_, err := pool.Exec(ctx, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 		VALUES ($1, $1, $1, $1, $1, '{}')`, n)
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/tasklane/tasks/bench/page"
 )
 
 // report is what is saved and shown.
@@ -16,37 +16,14 @@ type report struct {
 }
 
 const (
-	page  = "../docs/performance.md"
 	begin = "<!-- What follows is written by make bench-backfill. -->\n"
 	end   = "<!-- What make bench-backfill writes ends here. -->\n"
 )
 
-func load() string {
-	text, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(text), " ")
-	return first
-}
-
 // write saves the figures, and puts the table in its place on the page.
 func (r report) write() error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile("backfill.json", append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	text, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		return errors.New(page + " does not have the two comments between which the table stands")
-	}
 	fmt.Print(r.table())
-	return os.WriteFile(page, []byte(before+begin+r.table()+end+after), 0o644) //nolint:gosec // a page of ours
+	return errors.Join(page.Save("backfill.json", r), page.Put(begin, end, r.table()))
 }
 
 func (r report) table() string {

@@ -10,14 +10,14 @@ import (
 	"log"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/bench/pace"
+	"github.com/tasklane/tasks/bench/taskmigrate"
 	"github.com/tasklane/tasks/internal/document"
 	"github.com/tasklane/tasks/internal/pgserver"
 )
@@ -43,16 +43,11 @@ func main() {
 }
 
 func run(ctx context.Context, rows int) error {
-	dir, err := os.MkdirTemp("", "bench-migrate")
+	taskmigrate, remove, err := taskmigrate.Build(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory
-	binary := filepath.Join(dir, "taskmigrate")
-	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", binary, "./cmd/taskmigrate")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building taskmigrate: %w: %s", err, out)
-	}
+	defer remove()
 	server, err := pgserver.Start(ctx, pgserver.Durable(),
 		pgserver.Setting("shared_buffers", "2GB"), pgserver.Setting("max_wal_size", "16GB"))
 	if err != nil {
@@ -74,16 +69,9 @@ func run(ctx context.Context, rows int) error {
 		return err
 	}
 
-	migrate := func(args ...string) error {
-		cmd := exec.CommandContext(ctx, binary, args...)
-		cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("taskmigrate %v: %w:\n%s", args, err, out)
-		}
-		return nil
-	}
+	migrate := func(args ...string) error { return taskmigrate(ctx, url, args...) }
 	phases := []phase{
-		{"no change", func() error { return wait(ctx, 5*time.Second) }},
+		{"no change", func() error { return pace.Sleep(ctx, 5*time.Second) }},
 		{"taskmigrate up", func() error {
 			if err := migrate("adopt", "--yes"); err != nil {
 				return err
@@ -158,7 +146,7 @@ func (p phase) measure(ctx context.Context, url string) (outcome, error) {
 			}
 		})
 	}
-	err = wait(ctx, time.Second)
+	err = pace.Sleep(ctx, time.Second)
 	begin := time.Now()
 	if err == nil {
 		err = p.change()
@@ -180,13 +168,4 @@ func write(ctx context.Context, pool *pgxpool.Pool) error {
 	_, err := pool.Exec(ctx, `INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument)
 		VALUES ($1, $1, $1, $1, $1, '{}')`, n)
 	return err
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

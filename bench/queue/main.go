@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tasklane/tasks/bench/page"
 	"github.com/tasklane/tasks/internal/pgserver"
 )
 
@@ -46,7 +47,7 @@ func main() {
 	flag.DurationVar(&o.hold, "hold", 2*time.Minute, "how long a snapshot is held; what else takes long is in proportion")
 	flag.IntVar(&o.pickups, "pickups", 60, "how many tasks are created on an idle system")
 	quick := flag.Bool("quick", false, "a rough measurement in about four minutes")
-	flag.BoolVar(&o.save, "save", false, "keep the results in "+resultsFile+" and "+pageFile)
+	flag.BoolVar(&o.save, "save", false, "keep the results in "+resultsFile+" and "+page.File)
 	flag.Parse()
 	if *quick {
 		o.rounds, o.measure, o.hold, o.pickups = 1, time.Second, 4*time.Second, 3

@@ -3,31 +3,21 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/tasklane/tasks/bench/page"
 )
 
 // The part of the page that this program writes.
 const (
-	pageFile  = "../docs/performance.md"
 	pageBegin = "<!-- make bench-queue writes from here -->\n"
 	pageEnd   = "<!-- to here -->\n"
 )
 
 // writePage puts the results into the page.
 func (rep *report) writePage() error {
-	page, err := os.ReadFile(pageFile)
-	if err != nil {
-		return err
-	}
-	before, rest, begins := strings.Cut(string(page), pageBegin)
-	_, after, ends := strings.Cut(rest, pageEnd)
-	if !begins || !ends {
-		return fmt.Errorf("%s lacks the lines %q and %q, between which the results go", pageFile, pageBegin, pageEnd)
-	}
-	page = []byte(before + pageBegin + "\n" + rep.markdown() + "\n" + pageEnd + after)
-	return os.WriteFile(pageFile, page, 0o644) //nolint:gosec // the file's name is a constant
+	return page.Put(pageBegin, pageEnd, "\n"+rep.markdown()+"\n")
 }
 
 // table shows cells beside each other. Its rows are their entries.
