@@ -208,6 +208,10 @@ bench-migrate: ## The longest write during taskmigrate up, beside a plain CREATE
 bench-backfill: ## What the back-fill of 5,000,000 rows costs: WAL, bloat, a standby's lag, writers' waits (by hand)
 	cd bench && go run ./backfill
 
+.PHONY: bench-retention
+bench-retention: ## What DeleteFinished costs a table of ARGS="-rows 10000000 -for 20m" beside creates and claims (by hand)
+	cd bench && go run ./retention $(ARGS)
+
 .PHONY: prove-checks
 prove-checks: ## Plant faults in a scratch copy and show that each check turns red
 	tools/prove-checks.sh
