@@ -11,7 +11,7 @@ import (
 // report is what is saved and shown.
 type report struct {
 	Rows int64    `json:"rows"`
-	Load string   `json:"machine_load"` // of the last minute before the first back-fill, where the system tells
+	Load float64  `json:"machine_load"` // of the last minute before the first back-fill, where the system tells
 	Runs []result `json:"runs"`
 }
 
@@ -38,7 +38,7 @@ func (r report) table() string {
 	number := func(format string, values func(result) []any) func(result) string {
 		return func(run result) string { return fmt.Sprintf(format, values(run)...) }
 	}
-	fmt.Fprintf(&b, "\n%d rows; the machine's load was %s before the back-fill.\n\n", r.Rows, r.Load)
+	fmt.Fprintf(&b, "\n%d rows; the machine's load was %.2f before the back-fill.\n\n", r.Rows, r.Load)
 	row("`--backfill-max-lag`", func(run result) string { return run.MaxLag })
 	b.WriteString("|---" + strings.Repeat("|---", len(r.Runs)) + "|\n")
 	row("time, s", number("%.0f", func(r result) []any { return []any{r.Seconds} }))

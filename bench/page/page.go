@@ -35,9 +35,9 @@ func Save(file string, figures any) error {
 	return os.WriteFile(file, append(data, '\n'), 0o644)
 }
 
-// Load returns the machine's load of the last minute, where the system tells.
-func Load() string {
+// Load returns the machine's load of the last minute, or 0 where the system does not tell.
+func Load() (load float64) {
 	text, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(text), " ")
-	return first
+	_, _ = fmt.Sscan(string(text), &load)
+	return load
 }

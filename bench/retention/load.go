@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,21 +26,19 @@ const (
 	claimMost = 50 // twice what comes in the time between two claims, so that a backlog goes
 
 	deleteMost = 1000
+	failEvery  = 100 // of so many tasks one fails
 	reason     = "503 Service Unavailable: the mail server did not take the message"
-)
-
-// The minutes go round: of three, deletion rests in the last one. In the others it deletes what has become old in all.
-const (
-	round = 3
-	spare = 5 * time.Minute // of old tasks, so that there always are some and no call goes through the whole table
 )
 
 // Modes are what deletion does in a minute.
 const (
 	steady = "deleting as many as come"
-	rests  = "not deleting"
+	rests  = "not deleting" // every third minute; the other two make up for it
 	fast   = "deleting as fast as it can"
 	pass   = "a pass that finds nothing" // through the whole table
+
+	round = 3
+	spare = 5 * time.Minute // of old tasks, so that there always are some and no call goes through the whole table
 )
 
 type measurement struct {
@@ -47,11 +47,11 @@ type measurement struct {
 	retention time.Duration
 	report    *report
 
-	creates, claims, completes, deletes pace.Times
-	created, completed, deleted         atomic.Int64
+	creates, claims, deletes pace.Times
+	completed, deleted       atomic.Int64
 }
 
-// run keeps the load up while it measures for so many minutes, and after these what only a sample each is needed of.
+// run keeps the load up while it measures for so many minutes, and then one minute of fast and a pass.
 func (m *measurement) run(ctx context.Context, minutes int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -74,7 +74,6 @@ func (m *measurement) load(ctx context.Context) error {
 	store := taskstore.New(m.pool)
 	lasting := context.WithoutCancel(ctx) // what has begun is to end
 	working, stop := context.WithCancel(ctx)
-	defer stop()
 	worked := make(chan error, 1)
 	go func() {
 		defer stop()
@@ -82,22 +81,19 @@ func (m *measurement) load(ctx context.Context) error {
 			return m.work(lasting, store)
 		})
 	}()
-	var n atomic.Int64
+	var last atomic.Int64
+	last.Store(m.report.Rows)
 	err := pace.Keep(working, creators, createMany*creators*time.Second/perSecond, func(due time.Time) error {
 		ts := make([]taskstore.NewTask, createMany)
 		for i := range ts {
-			ts[i] = peer.NewTask(m.report.Rows + n.Add(1))
+			ts[i] = peer.NewTask(last.Add(1))
 		}
 		_, err := store.CreateMany(lasting, ts)
 		m.creates.Since(due)
-		m.created.Add(createMany)
 		return err
 	})
 	stop()
-	if other := <-worked; err == nil {
-		err = other
-	}
-	return err
+	return errors.Join(err, <-worked)
 }
 
 // work claims tasks and ends them.
@@ -117,16 +113,8 @@ func (m *measurement) work(ctx context.Context, store *taskstore.Store) error {
 			done = append(done, t)
 		}
 	}
-	began = time.Now()
-	if err := store.Complete(ctx, done...); err != nil {
-		return err
-	}
-	m.completes.Since(began)
 	m.completed.Add(int64(len(ts)))
-	if len(failed) == 0 {
-		return nil
-	}
-	return store.FailWith(ctx, failed...)
+	return errors.Join(store.Complete(ctx, done...), store.FailWith(ctx, failed...))
 }
 
 func (m *measurement) measure(ctx context.Context, minutes int) error {
@@ -148,18 +136,12 @@ func (m *measurement) measure(ctx context.Context, minutes int) error {
 	if err := m.minute(ctx, store, steady); err != nil { // to warm up
 		return err
 	}
-	for i := range minutes + 2 {
-		mode := steady
-		switch {
-		case i == minutes:
-			mode = fast
+	rounds := slices.Repeat([]string{steady, steady, rests}, minutes/round+1)
+	for _, mode := range append(rounds[:minutes], fast, pass) {
+		if mode == fast {
 			if m.report.After, err = look(ctx, m.pool); err != nil {
 				return err
 			}
-		case i == minutes+1:
-			mode = pass
-		case i%round == round-1:
-			mode = rests
 		}
 		if err := s.begin(ctx); err != nil {
 			return err

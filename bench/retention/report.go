@@ -10,13 +10,16 @@ import (
 	"github.com/tasklane/tasks/bench/page"
 )
 
-const file = "retention.json"
+const (
+	file  = "retention.json"
+	begin = "<!-- What follows is written by make bench-retention. -->\n"
+	end   = "<!-- What make bench-retention writes ends here. -->\n"
+)
 
 // report is a run.
 type report struct {
 	Date    string   `json:"date"`
 	Rows    int64    `json:"rows"`
-	Load    string   `json:"machine_load"` // in the last minute before the measurement
 	Before  state    `json:"before"`
 	After   state    `json:"after"`
 	Vacuums []vacuum `json:"vacuums"`
@@ -47,4 +50,13 @@ func (r *report) write() error {
 	runs = append(runs, *r)
 	slices.SortFunc(runs, func(a, b report) int { return int(a.Rows - b.Rows) })
 	return page.Save(file, runs)
+}
+
+// writePage puts the runs of the file into the page.
+func writePage() error {
+	runs, err := saved()
+	if err != nil {
+		return err
+	}
+	return page.Put(begin, end, table(runs))
 }
