@@ -59,8 +59,9 @@ SELECT n_dead_tup AS dead, autovacuum_count AS vacuums,
                sum(shared_blks_hit + shared_blks_read) AS pages_touched, sum(shared_blks_read) AS pages_read,
                sum(shared_blks_dirtied) AS pages_dirtied, sum(wal_bytes) AS wal_bytes
            FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
-           WHERE datname = current_database() AND query LIKE '%-- name: %'
-           GROUP BY name) AS named) AS statements
+           WHERE datname = current_database()
+           GROUP BY name) AS named
+     WHERE name IS NOT NULL) AS statements
 FROM pg_stat_user_tables WHERE relname = 'tasks'`
 
 // sampler measures from begin to end.
