@@ -163,8 +163,8 @@ func (m measurement) readOnStandby(ctx context.Context) error {
 	return nil
 }
 
-// write has the writers write, each at its steady rate, while the change goes on, and says how long the writes took from
-// when they were due. A failed write is an error.
+// write has the writers write, each at its steady rate, while the change goes on, and says how long the writes took
+// from when they were due. A failed write is an error.
 func (m measurement) write(ctx context.Context, pool *pgxpool.Pool, change func() error) (pace.Latency, error) {
 	var times pace.Times
 	writing, stop := context.WithCancel(ctx)

@@ -45,8 +45,8 @@ func (t *Times) Take() Latency {
 	return Latency{len(took), ms(took[len(took)/2]), ms(took[len(took)*99/100]), ms(took[len(took)-1])}
 }
 
-// Keep has each worker do op once in an interval until the context ends, which does not interrupt op. op is told when it
-// was due: one that is late makes the next one late, and none is left out. The first error ends it.
+// Keep has each worker do op once in an interval until the context ends, which does not interrupt op. op is told when
+// it was due: one that is late makes the next one late, and none is left out. The first error ends it.
 func Keep(ctx context.Context, workers int, interval time.Duration, op func(due time.Time) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -1,6 +1,7 @@
-// Command retention measures what Store.DeleteFinished costs on a large table from which as many finished tasks go as new
-// ones come, a thousand a second: dead rows, bloat, autovacuum, and how long creates and claims take with and without
-// it. It writes retention.json and a part of docs/performance.md. Run it from the directory above: go run ./retention
+// Command retention measures what Store.DeleteFinished costs on a large table from which as many finished tasks go as
+// new ones come, a thousand a second: dead rows, bloat, autovacuum, and how long creates and claims take with and
+// without it. It writes retention.json and a part of docs/performance.md. Run it from the directory above: go run
+// ./retention
 package main
 
 import (

@@ -35,8 +35,8 @@ func (a *app) tableFlags(cmd *cobra.Command) string {
 // mayHoldPassword tells of a connection string that is better not repeated.
 var mayHoldPassword = regexp.MustCompile(`(?i)pass|://[^@]*:[^@]*@`)
 
-// given writes those flags of cmd that have a value from the command line or from a variable. The database of a variable
-// is left out: it stays there.
+// given writes those flags of cmd that have a value from the command line or from a variable. The database of a
+// variable is left out: it stays there.
 func (a *app) given(cmd *cobra.Command, wanted func(flag string) bool) (words string) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		value := f.Value.String()

@@ -18,8 +18,8 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Print what up would send, with its locks; changes nothing",
-		Long: `Prints as SQL each statement that up would send, and as comments its transaction, its lock and whom that blocks,
-how large the table is and who is in the way now. It works before adopt, too.`,
+		Long: `Prints as SQL each statement that up would send, and as comments its transaction, its lock and whom that
+blocks, how large the table is and who is in the way now. It works before adopt, too.`,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) error {
 			if err := checkUpTo(to); err != nil {
 				return err

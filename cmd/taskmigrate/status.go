@@ -18,8 +18,8 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "List applied, pending and unknown migrations; only reads",
-		Long: `Lists the migrations of this binary and those that are recorded in the database. A version that this binary does
-not know is unknown: a newer binary has applied it.`,
+		Long: `Lists the migrations of this binary and those that are recorded in the database. A version that this binary
+does not know is unknown: a newer binary has applied it.`,
 		RunE: a.action(func(ctx context.Context, m *migrate.Migrator) (err error) {
 			look := m.Status
 			if check {

@@ -13,8 +13,8 @@ func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Compare the live table with what its version should look like; only reads",
-		Long: `Compares columns, constraints, indexes, triggers, functions and sequences with what the newest applied migration
-leaves behind, and shows each difference:
+		Long: `Compares columns, constraints, indexes, triggers, functions and sequences with what the newest applied
+migration leaves behind, and shows each difference:
   block   must be put right by hand
   repair  taskmigrate up puts it right
   note    does no harm

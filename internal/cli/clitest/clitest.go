@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Main builds the command in this directory as it is shipped, once for all tests, and runs them. binary becomes its path.
+// Main builds the command in this directory as it is shipped, once for all tests, and runs them. binary becomes its
+// path.
 func Main(m *testing.M, binary *string) {
 	dir, err := os.MkdirTemp("", "command")
 	if err != nil {
