@@ -1,4 +1,5 @@
-// Package readme holds the code on the README's and other pages to what compiles, and both READMEs to the same code.
+// Package readme holds the pages to what there is: their code compiles, both READMEs have the same, and their commands
+// and links exist.
 package readme
 
 import (
@@ -14,14 +15,20 @@ import (
 
 var block = regexp.MustCompile("(?s)```(go|sh)\n(.*?)```")
 
-// blocks returns the code in a page that is Go, or commands.
-func blocks(t *testing.T, page, language string) (found []string) {
+// read returns the text of a page.
+func read(t *testing.T, page string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", page))
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range block.FindAllStringSubmatch(string(text), -1) {
+	return string(text)
+}
+
+// blocks returns the code in a page that is Go, or commands.
+func blocks(t *testing.T, page, language string) (found []string) {
+	t.Helper()
+	for _, b := range block.FindAllStringSubmatch(read(t, filepath.Join("..", "..", page)), -1) {
 		if b[1] == language {
 			found = append(found, b[2])
 		}
@@ -74,11 +81,7 @@ func TestBothReadmesShowTheSameCode(t *testing.T) {
 func TestReadmesAreShort(t *testing.T) {
 	t.Parallel()
 	for _, page := range []string{"README.md", "README.zh-CN.md"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", page))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if lines := strings.Count(string(text), "\n"); lines > 120 {
+		if lines := strings.Count(read(t, filepath.Join("..", "..", page)), "\n"); lines > 120 {
 			t.Errorf("%s has %d lines, want at most 120: what is more belongs into docs", page, lines)
 		}
 	}
