@@ -18,10 +18,12 @@ LIMIT 100;
 -- name: DeleteFinished :one
 -- Tasks that ended before a time, oldest first, within one slice of the primary key, so that a statement is short
 -- however many rows there are; with them the keys of the slice that have no task any more, and the failures of
--- tasks that are gone or were completed in the end. A row that somebody
--- has locked is passed by. Says how many were picked, the last of them, and how many were deleted: a trigger of
--- somebody else may keep some. Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock, and so is
--- a key that was taken over: it is no longer the one that was freed.
+-- tasks that are gone or were completed in the end. A row that somebody has locked is passed by: in a side table, until
+-- a later pass. Says how many were picked, the last of them, and how many were deleted: a trigger of somebody else may
+-- keep some.
+--
+-- Safe: as ClaimTasks; a row that was retried meanwhile is seen under the lock. A key that was taken over since the
+-- snapshot has another task_id then, and what is known of a task that failed again has another count: both stay.
 WITH picked AS MATERIALIZED (
     SELECT old.id FROM tasks AS old
     WHERE old.id BETWEEN @first AND @last
@@ -37,14 +39,22 @@ WITH picked AS MATERIALIZED (
         AND (held.task_id IN (SELECT gone.id FROM gone)
              OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = held.task_id))
 ), keys AS (
-    DELETE FROM task_keys AS held
-    WHERE held.task_id BETWEEN @first AND @last
-        AND (held.key, held.task_id) IN (SELECT freed.key, freed.task_id FROM freed)
-), failures AS (
-    DELETE FROM task_failures AS known
+    DELETE FROM task_keys WHERE key = ANY (ARRAY(
+        SELECT held.key FROM task_keys AS held
+        WHERE held.task_id BETWEEN @first AND @last
+            AND (held.key, held.task_id) IN (SELECT freed.key, freed.task_id FROM freed)
+        FOR UPDATE SKIP LOCKED))
+), idle AS MATERIALIZED (
+    SELECT known.task_id, known.failures FROM task_failures AS known
     WHERE known.task_id BETWEEN @first AND @last
         AND (known.task_id IN (SELECT gone.id FROM gone)
              OR NOT EXISTS (SELECT FROM tasks WHERE tasks.id = known.task_id AND tasks.status <> 2))
+), failures AS (
+    DELETE FROM task_failures WHERE task_id = ANY (ARRAY(
+        SELECT known.task_id FROM task_failures AS known
+        WHERE known.task_id BETWEEN @first AND @last
+            AND (known.task_id, known.failures) IN (SELECT idle.task_id, idle.failures FROM idle)
+        FOR UPDATE SKIP LOCKED))
 )
 SELECT
     (SELECT count(*) FROM picked) AS picked,

@@ -103,3 +103,21 @@ func DeleteFinished(t *testing.T, s *taskstore.Store, limit int, want int64) {
 		t.Errorf("deleted %d, %v; want %d", n, err, want)
 	}
 }
+
+// HoldDeletes has each statement that deletes tasks wait, with its snapshot, until goOn is called.
+func (b *Bundle) HoldDeletes(t *testing.T) (goOn func()) {
+	t.Helper()
+	b.Exec(t, `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END'`)
+	b.Exec(t, `CREATE TRIGGER hold BEFORE DELETE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION hold()`)
+	tx, err := b.Admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }
+	t.Cleanup(end)
+	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	return end
+}

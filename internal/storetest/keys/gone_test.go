@@ -131,29 +131,60 @@ func TestDeleteFinishedCleansKeys(t *testing.T) {
 	wantStored(t, b, 0, 0)
 }
 
-// A key that is taken over while DeleteFinished looks at it stays with its new task.
+// A key that is being taken over delays DeleteFinished as little as any row that somebody has locked, and so does the
+// key of an old task that somebody creates again.
+func TestDeleteFinishedPassesByLockedKeys(t *testing.T) {
+	t.Parallel()
+	storetest.NotOnCitus(t, "there it waits for a key that somebody has locked")
+	b := storetest.Setup(t)
+	orphan(t, b, "gone")
+	old, err := b.Store.Create(t.Context(), keyed(1, "old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Exec(t, "UPDATE tasks SET status = 2")
+	tx := b.Begin(t, pgx.ReadCommitted)
+	for _, key := range []string{"gone", "old"} {
+		if _, err := b.Store.WithTx(tx).Create(t.Context(), keyed(2, key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := time.UnixMilli(int64(b.Now(t))).Add(time.Hour)
+	if n, err := b.Store.DeleteFinished(t.Context(), later, 10); n != 1 || err != nil {
+		t.Errorf("deleted %d, %v; want task %d", n, err, old.ID)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantStored(t, b, 0, 2)
+	if n, err := b.Store.DeleteFinished(t.Context(), later, 10); n != 0 || err != nil {
+		t.Errorf("then deleted %d, %v", n, err)
+	}
+	wantStored(t, b, 0, 0)
+}
+
+// A key that is taken over while DeleteFinished runs stays with its new task.
 func TestDeleteFinishedSparesAKeyThatIsTakenOver(t *testing.T) {
 	t.Parallel()
 	storetest.NotOnCitus(t, "DeleteFinished leaves keys of tasks that somebody else has deleted alone")
 	b := storetest.Setup(t)
 	orphan(t, b, "k")
-	tx := b.Begin(t, pgx.ReadCommitted)
-	task, err := b.Store.WithTx(tx).Create(t.Context(), keyed(1, "k"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	goOn := b.HoldDeletes(t)
 	cleans := storetest.Start(func() error {
 		_, err := b.Store.DeleteFinished(t.Context(), storetest.Cutoff, 1)
 		return err
 	})
 	b.WaitForBlocked(t, 1)
-	if err := tx.Commit(t.Context()); err != nil {
+	task, err := b.Store.Create(t.Context(), keyed(1, "k"))
+	if err != nil {
 		t.Fatal(err)
 	}
+	goOn()
 	if err := <-cleans; err != nil {
 		t.Fatal(err)
 	}
 	wantOwner(t, b, "k", task.ID)
+	wantStored(t, b, 1, 1)
 }
 
 // A task that a trigger of somebody else keeps from being deleted keeps its key.

@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 )
@@ -155,4 +157,71 @@ func TestFailuresAreCleaned(t *testing.T) {
 	storetest.WantIDs(t, "known", known(), ts[0].ID, ts[2].ID, ts[3].ID)
 	storetest.DeleteFinished(t, b.Store, 10, 0)
 	storetest.WantIDs(t, "known", known(), ts[3].ID)
+}
+
+// completedAfterFailure returns a task that failed once and was completed then.
+func completedAfterFailure(t *testing.T, b *storetest.Bundle) taskstore.Task {
+	t.Helper()
+	id := b.Create(t, 1).ID
+	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: storetest.Claim(t, b.Store, 1)[0]}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := b.Store.Retry(t.Context(), id); n != 1 || err != nil {
+		t.Fatalf("retried %d, %v", n, err)
+	}
+	if err := b.Store.Complete(t.Context(), storetest.Claim(t, b.Store, 1)...); err != nil {
+		t.Fatal(err)
+	}
+	return storedTask(t, b, id)
+}
+
+// Failures that somebody has locked are passed by, as tasks are.
+func TestDeleteFinishedPassesByLockedFailures(t *testing.T) {
+	t.Parallel()
+	storetest.NotOnCitus(t, "there it waits for failures that somebody has locked")
+	b := storetest.Setup(t)
+	task := completedAfterFailure(t, b)
+	tx := b.Begin(t, pgx.ReadCommitted)
+	if err := b.Store.WithTx(tx).Delete(t.Context(), task.ID); err != nil {
+		t.Fatal(err)
+	}
+	storetest.DeleteFinished(t, b.Store, 10, 0)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := failures(t, b.Store, task.ID); f.Count != 1 {
+		t.Errorf("passed by: %+v", f)
+	}
+	storetest.DeleteFinished(t, b.Store, 10, 0)
+	if f := failures(t, b.Store, task.ID); f.Count != 0 {
+		t.Errorf("then: %+v", f)
+	}
+}
+
+// A task that was completed when DeleteFinished began, and has failed again since, keeps what is known of that.
+func TestDeleteFinishedSparesAFailureThatIsNew(t *testing.T) {
+	t.Parallel()
+	storetest.NotOnCitus(t, "there each statement looks at the tasks anew")
+	b := storetest.Setup(t)
+	task := completedAfterFailure(t, b)
+	goOn := b.HoldDeletes(t)
+	cleans := storetest.Start(func() error {
+		_, err := b.Store.DeleteFinished(t.Context(), storetest.Cutoff, 1)
+		return err
+	})
+	b.WaitForBlocked(t, 1)
+	task, err := b.Store.SetStatus(t.Context(), task, taskstore.Processing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Store.FailWith(t.Context(), taskstore.Failure{Task: task, RetryIn: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	goOn()
+	if err := <-cleans; err != nil {
+		t.Fatal(err)
+	}
+	if f := failures(t, b.Store, task.ID); f.Count != 2 || f.RetryAt == 0 {
+		t.Errorf("known: %+v", f)
+	}
 }
