@@ -44,8 +44,17 @@ func (s Status) String() string {
 // Millis is a time in Unix epoch milliseconds, as the table stores it.
 type Millis int64
 
-// MillisOf returns t in milliseconds, rounded down. The zero time.Time is far in the past, as it is in Go.
-func MillisOf(t time.Time) Millis { return Millis(t.UnixMilli()) }
+// MillisOf returns t in milliseconds, rounded down. The zero time.Time is far in the past, as it is in Go. A time beyond
+// the 292 million years around 1970 that fit is the first or the last of them.
+func MillisOf(t time.Time) Millis {
+	switch {
+	case t.Before(time.UnixMilli(math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.UnixMilli(math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return Millis(t.UnixMilli())
+}
 
 // Time returns m as a UTC time.
 func (m Millis) Time() time.Time { return time.UnixMilli(int64(m)).UTC() }

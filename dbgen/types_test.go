@@ -42,6 +42,8 @@ func TestMillis(t *testing.T) {
 		{time.Unix(0, 0), 0},
 		{time.Unix(0, -1), -1}, // down, not towards zero
 		{time.Time{}, -62135596800000},
+		{time.UnixMilli(math.MinInt64).Add(-1), math.MinInt64}, // there the count of time.Time overflows
+		{time.UnixMilli(math.MaxInt64).Add(time.Hour), math.MaxInt64},
 	} {
 		if got := MillisOf(c.time); got != c.want {
 			t.Errorf("MillisOf(%v) = %d, want %d", c.time, got, c.want)

@@ -53,11 +53,11 @@ func (s *Store) deleteBy(ctx context.Context, first, last, before int64, limit i
 
 // cutoffOf returns the first version that is not before a time.
 func cutoffOf(before time.Time) int64 {
-	cutoff := before.UnixMilli()
-	if before.After(time.UnixMilli(cutoff)) {
-		cutoff++ // versions are whole milliseconds
+	cutoff := MillisOf(before)
+	if before.After(cutoff.Time()) {
+		return after(int64(cutoff)) // versions are whole milliseconds
 	}
-	return cutoff
+	return int64(cutoff)
 }
 
 func (s *Store) nextSlice(ctx context.Context, first, cutoff int64) (dbgen.NextSliceRow, error) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tasklane/tasks/dbgen"
 )
@@ -124,5 +125,23 @@ func TestPassGoesOnAfterAnError(t *testing.T) {
 	}
 	if n, next, err = tb.pass(2, func(int64) bool { return false }).run(next, 10); n != 2 || next != bottom || err != nil {
 		t.Errorf("then deleted %d, next %d, %v", n, next, err)
+	}
+}
+
+// What is before a time has a version below its cutoff, also where milliseconds end.
+func TestCutoff(t *testing.T) {
+	t.Parallel()
+	first, last := time.UnixMilli(math.MinInt64), time.UnixMilli(math.MaxInt64)
+	for before, want := range map[time.Time]int64{
+		time.UnixMilli(7):        7,
+		time.UnixMilli(7).Add(1): 8,
+		first.Add(-time.Hour):    math.MinInt64,
+		last:                     math.MaxInt64,
+		last.Add(1):              math.MaxInt64,
+		last.Add(time.Hour):      math.MaxInt64,
+	} {
+		if got := cutoffOf(before); got != want {
+			t.Errorf("the cutoff of %v is %d, want %d", before, got, want)
+		}
 	}
 }
