@@ -544,7 +544,8 @@ func (q *Queries) NextSliceOnShards(ctx context.Context, maxRows int32, before i
 
 const noteFailures = `-- name: NoteFailures :exec
 INSERT INTO task_failures AS known (task_id, failures, reason, failed_at, retry_at)
-SELECT held.task_id, 1, held.reason, held.failed_at, CASE WHEN held.retry_in_ms > 0 THEN held.failed_at + held.retry_in_ms END
+SELECT held.task_id, 1, held.reason, held.failed_at,
+    CASE WHEN held.retry_in_ms > 0 THEN held.failed_at + held.retry_in_ms END
 FROM (SELECT
     unnest($1::bigint[]) AS task_id,
     unnest($2::text[]) AS reason,

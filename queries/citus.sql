@@ -152,7 +152,8 @@ FROM (SELECT id, status, updated_at FROM tasks WHERE id >= @first ORDER BY id LI
 -- name: NoteFailures :exec
 -- What FailTasks notes of the tasks that it ended.
 INSERT INTO task_failures AS known (task_id, failures, reason, failed_at, retry_at)
-SELECT held.task_id, 1, held.reason, held.failed_at, CASE WHEN held.retry_in_ms > 0 THEN held.failed_at + held.retry_in_ms END
+SELECT held.task_id, 1, held.reason, held.failed_at,
+    CASE WHEN held.retry_in_ms > 0 THEN held.failed_at + held.retry_in_ms END
 FROM (SELECT
     unnest(@ids::bigint[]) AS task_id,
     unnest(@reasons::text[]) AS reason,

@@ -51,13 +51,14 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('The sequence that belongs to tasks.id: %s. Nothing was changed.',
                       coalesce(own::text, 'none')),
-                  HINT = '`taskmigrate adopt` says what to do on an unmanaged table, `taskmigrate verify` on a managed one.';
+                  HINT = '`taskmigrate adopt` says what to do on an unmanaged table, '
+                      '`taskmigrate verify` on a managed one.';
     END IF;
 
     own := pg_get_serial_sequence('tasks', 'id');
     FOR attempt IN 1 .. 2 LOOP
-        -- Where a row has the next value already, or a higher one: the first value that is not below the newest id. In the
-        -- sequence's steps: those of more than one leave ids to somebody else.
+        -- Where a row has the next value already, or a higher one: the first value that is not below the newest id. In
+        -- the sequence's steps: those of more than one leave ids to somebody else.
         EXECUTE format('
             SELECT last_value + ceil((newest - last_value) / seqincrement) * seqincrement, seqmax
             FROM (SELECT max(id)::numeric FROM tasks) AS rows (newest), %s, pg_sequence

@@ -23,7 +23,8 @@ DECLARE
     total    bigint := (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'tasks'::regclass);
     once     boolean := coalesce(current_setting('taskmigrate.one_slice', true), '') = 'on';
     -- Always a number: with "low IS NULL OR id > low" a plan for all values would begin at the first row each time.
-    low      bigint := coalesce(nullif(current_setting('taskmigrate.backfilled', true), '')::bigint, -9223372036854775808);
+    low      bigint := coalesce(
+        nullif(current_setting('taskmigrate.backfilled', true), '')::bigint, -9223372036854775808);
     high     bigint;
     slice    bigint;
     repaired bigint;
@@ -31,10 +32,12 @@ DECLARE
     on_citus CONSTANT boolean := to_regclass('pg_dist_partition') IS NOT NULL; -- it locks no rows across shards
 BEGIN
     IF row_security_active('tasks') THEN
-        RAISE EXCEPTION 'row-level security hides rows of tasks from role %, and the back-fill has to see all', current_user
+        RAISE EXCEPTION 'row-level security hides rows of tasks from role %, and the back-fill has to see all',
+            current_user
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = 'Nothing was changed.',
-                  HINT = 'Run the migration as a role with BYPASSRLS, or as the owner without FORCE ROW LEVEL SECURITY.';
+                  HINT = 'Run the migration as a role with BYPASSRLS, '
+                      'or as the owner without FORCE ROW LEVEL SECURITY.';
     END IF;
     LOOP
         SELECT max(id), count(*), count(*) FILTER (WHERE NOT sound) INTO high, slice, repaired
@@ -67,13 +70,15 @@ BEGIN
                          AND updated_at BETWEEN 100000000000 AND 99999999999999) IS NOT TRUE
                 ORDER BY id LIMIT 20);
             IF unsound <> '{}' THEN
-                RAISE EXCEPTION 'rows of tasks stay as they were when the back-fill updates them: ids %', array_to_string(unsound, ', ')
+                RAISE EXCEPTION 'rows of tasks stay as they were when the back-fill updates them: ids %',
+                    array_to_string(unsound, ', ')
                     USING ERRCODE = 'object_not_in_prerequisite_state',
                           DETAIL = format('tasks_guard_update is %s; session_replication_role is %s; '
                                   'triggers beside ours: %s; rules: %s.',
                               coalesce((SELECT CASE tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled' END
                                         FROM pg_trigger
-                                        WHERE tgrelid = 'tasks'::regclass AND tgname = 'tasks_guard_update'), 'missing'),
+                                        WHERE tgrelid = 'tasks'::regclass AND tgname = 'tasks_guard_update'),
+                                  'missing'),
                               current_setting('session_replication_role'),
                               coalesce((SELECT string_agg(tgname, ', ' ORDER BY tgname) FROM pg_trigger
                                         WHERE tgrelid = 'tasks'::regclass AND NOT tgisinternal

@@ -18,8 +18,10 @@ COMMENT ON TABLE task_failures IS 'TaskFailure says why a task failed last.';
 COMMENT ON COLUMN task_failures.task_id IS 'TaskID is the id of the task.';
 COMMENT ON COLUMN task_failures.failures IS 'Failures counts how often the task has failed.';
 COMMENT ON COLUMN task_failures.reason IS 'Reason is the last failure''s, at most 10 kB.';
-COMMENT ON COLUMN task_failures.failed_at IS 'FailedAt is when that was, in Unix epoch milliseconds by the database''s clock.';
-COMMENT ON COLUMN task_failures.retry_at IS 'RetryAt is when the task is due again, in Unix epoch milliseconds, or NULL: not by itself.';
+COMMENT ON COLUMN task_failures.failed_at IS
+    'FailedAt is when that was, in Unix epoch milliseconds by the database''s clock.';
+COMMENT ON COLUMN task_failures.retry_at IS
+    'RetryAt is when the task is due again, in Unix epoch milliseconds, or NULL: not by itself.';
 
 -- +goose Down
 DROP TABLE task_failures;

@@ -28,8 +28,8 @@ SET citus.enable_unsafe_triggers TO on;
 SET citus.multi_shard_modify_mode TO sequential;
 
 -- The primary keys leave no other columns: a unique constraint has to contain the distribution column. The failures of
--- a task lie beside it, so that retries join them shard by shard. A key lies anywhere, and its shard is the only one that
--- is asked for it. As a reference table task_keys would have each writer lock out all others until it commits.
+-- a task lie beside it, so that retries join them shard by shard. A key lies anywhere, and its shard is the only one
+-- that is asked for it. As a reference table task_keys would have each writer lock out all others until it commits.
 SELECT create_distributed_table('tasks', 'id')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'tasks'::regclass);
 SELECT create_distributed_table('task_failures', 'task_id', colocate_with => 'tasks')
@@ -73,7 +73,8 @@ BEGIN
                   HINT = 'Call tasks_claim on the coordinator, alone in its transaction: Citus sends it to the node.';
     END IF;
     EXECUTE format(
-        'SELECT ARRAY(SELECT id FROM %s WHERE %s AND id <> ALL ($3) ORDER BY %s LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)',
+        'SELECT ARRAY(SELECT id FROM %s WHERE %s AND id <> ALL ($3) ORDER BY %s LIMIT $2 '
+        'FOR NO KEY UPDATE SKIP LOCKED)',
         shard, queue, oldest)
         INTO picked USING anchor, max_rows, avoid, integration, client, template;
     RETURN QUERY

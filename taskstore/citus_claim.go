@@ -62,8 +62,8 @@ func (s *Store) claimFromAnchor(ctx context.Context, from Filter, anchor int64, 
 	return ts, nil
 }
 
-// claimRouted claims in a caller's transaction, where Citus does not send tasks_claim to a node: by ids that it has seen
-// to be pending.
+// claimRouted claims in a caller's transaction, where Citus does not send tasks_claim to a node: by ids that it has
+// seen to be pending.
 func (s *Store) claimRouted(ctx context.Context, from Filter, n int) ([]Task, error) {
 	arg := dbgen.ListPendingIDsParams{First: bottom, Avoid: s.poison.ids()}
 	arg.IntegrationID, arg.ClientID, arg.TemplateID = from.owners()

@@ -40,7 +40,8 @@ func storeKeyed(ctx context.Context, db DB, id int64, t NewTask) (Task, error) {
 	})
 }
 
-// insertOnShards creates tasks with ids drawn beforehand, by COPY. INSERT … SELECT asks all shards, one after the other.
+// insertOnShards creates tasks with ids drawn beforehand, by COPY. INSERT … SELECT asks all shards, one after the
+// other.
 func (s *Store) insertOnShards(ctx context.Context, ts []NewTask) ([]int64, error) {
 	drawn, err := read(ctx, s, func(q *dbgen.Queries) (dbgen.ReserveIDsRow, error) {
 		return q.ReserveIDs(ctx, int32(len(ts)))

@@ -19,8 +19,8 @@ type Ended struct {
 }
 
 // Exchange ends leases and claims up to n tasks that f selects, as [Store.Complete], [Store.FailWith], [Store.Release]
-// and [Store.ClaimBy] do, in one round trip and one commit; on Citus the claim follows by itself. n may be 0: nothing is
-// claimed. Leases that were lost are named by one [ConflictError]; the others are ended and the claimed tasks are
+// and [Store.ClaimBy] do, in one round trip and one commit; on Citus the claim follows by itself. n may be 0: nothing
+// is claimed. Leases that were lost are named by one [ConflictError]; the others are ended and the claimed tasks are
 // returned beside it. After any other error nothing was done, or, with ErrUncertain, nobody knows. A task belongs into
 // one part of e only.
 //

@@ -127,8 +127,8 @@ func (s *Store) Failures(ctx context.Context, ids ...int64) (map[int64]LastFailu
 
 // RetryDue returns to pending up to limit failed tasks, limit at most 10,000, that f selects and whose time to try
 // again has come, longest due first, and returns their ids. f is as for [Store.RequeueStale]. Any program may call it,
-// and several at once; what is locked or refuses is passed by, as by RequeueStale. Due is by the database's clock: where
-// that is set back, it takes so much longer. [Store.Retry] waits for no clock.
+// and several at once; what is locked or refuses is passed by, as by RequeueStale. Due is by the database's clock:
+// where that is set back, it takes so much longer. [Store.Retry] waits for no clock.
 func (s *Store) RetryDue(ctx context.Context, f Filter, limit int) ([]int64, error) {
 	if err := cmp.Or(checkBatch("limit", limit), f.checkQueue()); err != nil {
 		return nil, fail(err, "retry due tasks")

@@ -60,8 +60,8 @@ func doneBefore[T any](ctx context.Context, s *Store, err error, done []T) ([]T,
 	return done, nil
 }
 
-// deleteAround deletes what a DeleteFinished that failed for one of its rows would have deleted of a slice, without that
-// row. What refuses is tried again in each pass.
+// deleteAround deletes what a DeleteFinished that failed for one of its rows would have deleted of a slice, without
+// that row. What refuses is tried again in each pass.
 func (s *Store) deleteAround(
 	ctx context.Context, first, last, before int64, limit int,
 ) (sum dbgen.DeleteFinishedRow, err error) {
@@ -85,8 +85,8 @@ func (s *Store) deleteAround(
 	return sum, err
 }
 
-// inParts does f to all of ids at once and, where one of the tasks may be why that failed, to ever smaller parts of them,
-// until it has found the tasks that are. Those are logged and passed over for a while.
+// inParts does f to all of ids at once and, where one of the tasks may be why that failed, to ever smaller parts of
+// them, until it has found the tasks that are. Those are logged and passed over for a while.
 func inParts[T any](
 	ctx context.Context, s *Store, op string, ids []int64, f func(ids []int64) ([]T, error),
 ) ([]T, error) {

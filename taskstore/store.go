@@ -51,9 +51,10 @@ type Store struct {
 type Option func(*Store)
 
 // WithCitus is for a table that schema/citus.sql has distributed, over its coordinator. A claim then goes from shard to
-// shard: it takes the oldest tasks of a shard, beginning with shards that hold the oldest of all. Upkeep goes from shard
-// to shard, too, each in a transaction of its own. Concurrent Creates share nothing. Tables that you write in one
-// transaction with tasks have to be known to Citus, or it may commit the one and lose the other. See docs/citus.md.
+// shard: it takes the oldest tasks of a shard, beginning with shards that hold the oldest of all. Upkeep goes from
+// shard to shard, too, each in a transaction of its own. Concurrent Creates share nothing. Tables that you write in
+// one transaction with tasks have to be known to Citus, or it may commit the one and lose the other. See
+// docs/citus.md.
 func WithCitus() Option { return func(s *Store) { s.citus = true } }
 
 // WithGroupCommit says whether concurrent calls of Create may share statements, and so commits (see

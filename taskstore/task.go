@@ -68,8 +68,8 @@ const (
 // time.Time; [MillisOf] goes the other way.
 type Millis = dbgen.Millis
 
-// MillisOf returns t in milliseconds, rounded down. A time beyond the 292 million years around 1970 that fit is the first
-// or the last of them.
+// MillisOf returns t in milliseconds, rounded down. A time beyond the 292 million years around 1970 that fit is the
+// first or the last of them.
 func MillisOf(t time.Time) Millis { return dbgen.MillisOf(t) }
 
 // checkText refuses what PostgreSQL's text cannot hold, before anything is sent.

@@ -15,11 +15,12 @@ const sliceRows = 1000
 // DeleteFinished deletes up to limit completed and failed tasks whose last change is before a time, with their keys,
 // oldest (lowest id) first, and says how many. It works through the table in transactions of at most
 // 1,000 rows, so it can run beside everything else; after an error the number says what was deleted. A row that
-// another session has locked is passed by, and so is one that somebody else's trigger keeps by an error; that is logged.
+// another session has locked is passed by, and so is one that somebody else's trigger keeps by an error; that is
+// logged.
 //
 // Call it until it returns less than limit: it has looked at every row then. The Store remembers where a
-// call stopped, and the next one goes on there. A whole pass reads the whole table, minutes long at 50 million rows: make
-// one an hour or a night, not a minute. A call that reaches its limit reads no further.
+// call stopped, and the next one goes on there. A whole pass reads the whole table, minutes long at 50 million rows:
+// make one an hour or a night, not a minute. A call that reaches its limit reads no further.
 func (s *Store) DeleteFinished(ctx context.Context, before time.Time, limit int) (int64, error) {
 	if limit < 1 {
 		return 0, fail(invalid("limit %d is not positive", limit), "delete finished tasks")

@@ -122,8 +122,8 @@ func (s *Store) end(ctx context.Context, to Status, l leases) ([]int64, error) {
 // whose version is at least silentFor old by the database's clock, oldest first, and returns their ids. f is
 // ByTemplate, ByIntegration, ByBatch or zero: all. silentFor is at least a millisecond, and rounded up to whole
 // ones; choose several times the interval of the workers' heartbeats. Any program may call it, and several at once. A
-// row that another session has locked is passed by. One that somebody else's constraint or trigger refuses is, too, as by
-// [Store.Claim].
+// row that another session has locked is passed by. One that somebody else's constraint or trigger refuses is, too, as
+// by [Store.Claim].
 //
 // A task whose version lies ahead of the clock never seems silent. The Store remembers such versions, and requeues
 // a task whose version is still the same silentFor later: call it from a program that goes on running.

@@ -180,8 +180,8 @@ func Complete(ctx context.Context, tx pgx.Tx) error {
 	return l.complete(ctx, tx)
 }
 
-// DefaultRetry tries again 25 times: after a second, then after twice as long each time, up to six hours, in all for two
-// to three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried
+// DefaultRetry tries again 25 times: after a second, then after twice as long each time, up to six hours, in all for
+// two to three days. Each wait is shortened by up to a quarter at random, so that what failed together is not tried
 // together.
 func DefaultRetry(failures int, _ error) (in time.Duration, again bool) {
 	const retries, longest = 25, 6 * time.Hour

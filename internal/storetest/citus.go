@@ -209,7 +209,8 @@ func citusBundle(t *testing.T, nodes []*pgserver.Server, create func(name string
 		separator = "&"
 	}
 	// What schema/citus.sql sets for the service's roles, and what lets a test's own triggers be made.
-	address += separator + "options=-c%20citus.max_adaptive_executor_pool_size%3D1%20-c%20citus.enable_unsafe_triggers%3Don"
+	address += separator +
+		"options=-c%20citus.max_adaptive_executor_pool_size%3D1%20-c%20citus.enable_unsafe_triggers%3Don"
 	b := &Bundle{URL: address}
 	b.Pool = b.Connect(t, func(c *pgxpool.Config) { c.MaxConns = 8 })
 	b.Admin, b.Store = b.Pool, taskstore.New(b.Pool, taskstore.WithCitus())

@@ -53,7 +53,7 @@ func trigger(body string) string {
 // failed nothing is stored. A row is known by its user, which nobody here changes.
 func TestCreatesUnderForeignHands(t *testing.T) {
 	t.Parallel()
-	storetest.NotOnCitus(t, "a trigger of somebody else sees shards, and CreateMany does not look at what it made of the rows")
+	storetest.NotOnCitus(t, "a foreign trigger sees shards, and CreateMany does not look at what it made of the rows")
 	for name, h := range hands {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -96,7 +96,8 @@ func TestWithoutTheOption(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Create(t, 1)
-	if _, err := taskstore.New(b.Pool).ClaimFair(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "WithCitus") {
+	_, err := taskstore.New(b.Pool).ClaimFair(t.Context(), 1)
+	if err == nil || !strings.Contains(err.Error(), "WithCitus") {
 		t.Errorf("error is %v", err)
 	}
 }

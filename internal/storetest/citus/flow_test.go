@@ -154,7 +154,8 @@ func (f *flow) end() {
 			f.t.Errorf("task %d was done %d times; completed: %v", id, times, completed[id])
 		}
 	}
-	f.t.Logf("%d tasks created, %d completed, %d acknowledged; calls: %v", len(f.created), len(completed), len(f.done), f.kinds)
+	f.t.Logf("%d tasks created, %d completed, %d acknowledged; calls: %v",
+		len(f.created), len(completed), len(f.done), f.kinds)
 }
 
 // race kills connections of the programs for TASKSTORE_RACE_TIME, and ends.

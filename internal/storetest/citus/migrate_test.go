@@ -45,8 +45,8 @@ func run(t *testing.T, command string, args ...string) {
 	}
 }
 
-// verify sees no drift, however the tables are distributed. schema/citus.sql can be repeated, and running services go on
-// after it.
+// verify sees no drift, however the tables are distributed. schema/citus.sql can be repeated, and running services go
+// on after it.
 func TestVerifySeesNoDrift(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -55,7 +55,9 @@ func TestVerifySeesNoDrift(t *testing.T) {
 		script,
 		`SELECT alter_distributed_table('tasks', shard_count => 4, cascade_to_colocated => true)`,
 		script,
-		`SELECT undistribute_table('tasks'); SELECT undistribute_table('task_keys'); SELECT undistribute_table('task_failures')`,
+		`SELECT undistribute_table('tasks');
+		SELECT undistribute_table('task_keys');
+		SELECT undistribute_table('task_failures')`,
 		script,
 	} {
 		if _, err := b.Connection(t).Exec(t.Context(), step, pgx.QueryExecModeSimpleProtocol); err != nil {
@@ -155,8 +157,9 @@ func workerURL(t *testing.T, b *storetest.Bundle) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := storetest.One[string](t, b.Pool, `SELECT nodename FROM pg_dist_node WHERE groupid <> 0 ORDER BY nodeid LIMIT 1`)
-	port := storetest.One[int](t, b.Pool, `SELECT nodeport FROM pg_dist_node WHERE groupid <> 0 ORDER BY nodeid LIMIT 1`)
+	const ofWorker = ` FROM pg_dist_node WHERE groupid <> 0 ORDER BY nodeid LIMIT 1`
+	host := storetest.One[string](t, b.Pool, `SELECT nodename`+ofWorker)
+	port := storetest.One[int](t, b.Pool, `SELECT nodeport`+ofWorker)
 	u.Host = net.JoinHostPort(host, strconv.Itoa(port))
 	return u.String()
 }

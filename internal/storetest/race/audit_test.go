@@ -104,7 +104,8 @@ var auditRules = []struct{ rule, exceptions string }{
 // brokenRules returns the exceptions to auditRules.
 func brokenRules(t *testing.T, b *storetest.Bundle) (problems []string) {
 	t.Helper()
-	b.Exec(t, `CREATE TABLE stored AS SELECT id, status, updated_at FROM tasks`) // Citus joins no table of one node with shards
+	// Citus joins no table of one node with shards.
+	b.Exec(t, `CREATE TABLE stored AS SELECT id, status, updated_at FROM tasks`)
 	b.Exec(t, `CREATE INDEX ON audit (task, seq)`)
 	b.Exec(t, `ANALYZE audit`)
 	for _, r := range auditRules {

@@ -61,7 +61,8 @@ func (r *race) gatherAudit() {
 	r.endInDoubt()
 	r.b.Exec(r.t, `
 		INSERT INTO audit (seq, program, call, task, old_status, new_status, old_version, new_version)
-		SELECT seq, coalesce(session.program, ''), coalesce(session.call, 0), task, old_status, new_status, old_version, new_version
+		SELECT seq, coalesce(session.program, ''), coalesce(session.call, 0),
+			task, old_status, new_status, old_version, new_version
 		FROM run_command_on_workers('SELECT coalesce(json_agg(audit), ''[]'') FROM audit') AS node,
 			json_populate_recordset(NULL::audit, node.result::json) AS change
 			LEFT JOIN unnest($1::bigint[], $2::text[], $3::bigint[]) AS session (pid, program, call) ON pid = change.call`,

@@ -18,9 +18,9 @@ const (
 	raceSeed = "TASKSTORE_RACE_SEED" // as a run printed it; the clock's if unset
 )
 
-// Sixteen workers, two programs on package taskwork, requeuers, retriers, an editor, a foreign program, an operator, and
-// an actor that kills their connections. A model of a task, which has one status and at most one holder at a time, must
-// explain what each of them was told, and the changes of the table too.
+// Sixteen workers, two programs on package taskwork, requeuers, retriers, an editor, a foreign program, an operator,
+// and an actor that kills their connections. A model of a task, which has one status and at most one holder at a time,
+// must explain what each of them was told, and the changes of the table too.
 func TestRace(t *testing.T) {
 	t.Parallel()
 	length, seed, enough := 5*time.Second, uint64(time.Now().UnixNano()), anything
@@ -132,7 +132,8 @@ func (a *actor) kill() {
 	if len(pids) == 0 {
 		return
 	}
-	if _, err := a.b.Pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1::integer)`, pids[a.rng.IntN(len(pids))]); err != nil {
+	pid := pids[a.rng.IntN(len(pids))]
+	if _, err := a.b.Pool.Exec(a.t.Context(), `SELECT pg_terminate_backend($1::integer)`, pid); err != nil {
 		a.t.Error(err)
 	}
 	if storetest.OnCitus() {

@@ -27,7 +27,8 @@ func TestCitusFileSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The names of Citus 13.0 that our files use. They ran there: a name that is not among these has to be tried there first.
+// The names of Citus 13.0 that our files use. They ran there: a name that is not among these has to be tried there
+// first.
 var citusNames = []string{
 	"citus.enable_unsafe_triggers",
 	"citus.max_adaptive_executor_pool_size",

@@ -86,7 +86,8 @@ func (s server) database(t *testing.T) string {
 // passed are errors of a restore that people let pass, because PostgreSQL itself is their cause: a newer pg_dump begins
 // with a setting that an older server does not have, and the minor releases of November 2026 give each column an
 // option that earlier ones do not know.
-var passed = regexp.MustCompile(`ERROR:  (unrecognized configuration parameter "transaction_timeout"|` + newOption + `)`)
+var passed = regexp.MustCompile(
+	`ERROR:  (unrecognized configuration parameter "transaction_timeout"|` + newOption + `)`)
 
 const newOption = `unrecognized parameter "pg_attver"`
 

@@ -101,7 +101,8 @@ func (s shape) work(t *testing.T, url string) {
 	// The guard turns the seconds that another writer sends into milliseconds.
 	var created int64
 	err = pool.QueryRow(t.Context(), `
-INSERT INTO tasks (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
+INSERT INTO tasks
+    (integration_id, user_id, client_id, account_id, template_id, argument, status, created_at, updated_at)
 VALUES (1, 2, 3, 4, 5, '{}', 2, 1721818960, 1721818960) RETURNING created_at`).Scan(&created)
 	if err != nil || created != 1721818960000 {
 		t.Errorf("seconds are stored as %d: %v", created, err)
