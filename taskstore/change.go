@@ -9,10 +9,9 @@ import (
 	"github.com/tasklane/tasks/dbgen"
 )
 
-// Update writes t's five ids and its Argument, and returns the task as stored; t's Status and times
-// are not written. The version of a claimed task is its lease: go on with the task that Update returns. It succeeds
-// only if the row still has the version in t.UpdatedAt: otherwise it is
-// ErrConflict, or ErrNotFound if the row is gone, and nothing is written.
+// Update writes t's five ids and its Argument, and returns the task as stored; t's Status and times are not written. It
+// succeeds only if the row still has the version in t.UpdatedAt: otherwise it is ErrConflict, or ErrNotFound if the row
+// is gone, and nothing is written. The version of a claimed task is its lease: go on with the task that Update returns.
 func (s *Store) Update(ctx context.Context, t Task) (Task, error) {
 	if err := checkText("argument", t.Argument, maxBytes); err != nil {
 		return Task{}, fail(err, "update task %d", t.ID)

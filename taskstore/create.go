@@ -30,7 +30,7 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	}
 	row, err := create(ctx, t)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = &inputError{reason: "a trigger or rule of tasks dropped the row", cause: nil}
+		err = invalid("a trigger or rule of tasks dropped the row")
 	}
 	if err != nil {
 		return Task{}, fail(err, "create task")

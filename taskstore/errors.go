@@ -24,7 +24,7 @@ var (
 	// ErrUncertain: the statement was sent, and the connection or the context ended before its answer: it was done, or
 	// it was not. Read the tasks, or repeat what may be repeated: a create with a [NewTask.Key], an update or
 	// an ending on the version that the caller has. After any other error of a write nothing was written, but for the
-	// other tasks of a [ConflictError].
+	// other tasks of a [ConflictError] and what [Store.DeleteFinished] has counted.
 	ErrUncertain = errors.New("it is uncertain whether this was done")
 )
 

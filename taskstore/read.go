@@ -109,7 +109,7 @@ func (s *Store) Count(ctx context.Context, f Filter) (int64, error) {
 // CountByStatus returns how many tasks each status has; a status that no task has is absent. It reads
 // the whole table, or all of idx_status: see [Store.Backlog] for what is cheap to ask often.
 func (s *Store) CountByStatus(ctx context.Context) (map[Status]int64, error) {
-	rows, err := read(ctx, s, (func(q *dbgen.Queries) ([]dbgen.CountByStatusRow, error) { return q.CountByStatus(ctx) }))
+	rows, err := read(ctx, s, func(q *dbgen.Queries) ([]dbgen.CountByStatusRow, error) { return q.CountByStatus(ctx) })
 	if err != nil {
 		return nil, fail(err, "count tasks by status")
 	}

@@ -26,8 +26,9 @@ type NewTask struct {
 
 	// Key, if not empty, is of at most 512 bytes of valid UTF-8 without NUL. At most one task has it: creating with a
 	// key that is taken writes nothing and returns that task, so that a create with a key may be repeated. The key is
-	// free again when its task has been deleted. Whoever has ids given out again (TRUNCATE … RESTART IDENTITY) has to
-	// truncate task_keys and task_failures, too, or new tasks have old keys.
+	// free again when its task has been deleted; to a role from which row-level security hides a task, it seems deleted.
+	// Whoever has ids given out again (TRUNCATE … RESTART IDENTITY) has to truncate task_keys and task_failures, too, or
+	// new tasks have old keys.
 	Key string
 }
 
