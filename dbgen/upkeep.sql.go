@@ -240,7 +240,7 @@ func (q *Queries) NewestID(ctx context.Context) (int64, error) {
 }
 
 const nextSlice = `-- name: NextSlice :one
-SELECT slice.tasks, slice.last, slice.finished, (
+SELECT slice.last, slice.finished, (
     EXISTS (
         SELECT FROM task_keys AS held
         WHERE held.task_id BETWEEN $1 AND slice.last
@@ -252,7 +252,6 @@ SELECT slice.tasks, slice.last, slice.finished, (
     )::boolean AS orphans
 FROM (
     SELECT
-        count(*) AS tasks,
         CASE WHEN count(*) < $2::integer THEN 9223372036854775807 ELSE max(id) END::bigint AS last,
         count(*) FILTER (WHERE status IN (2, 3) AND updated_at < $3::bigint) AS finished
     FROM (
@@ -261,23 +260,17 @@ FROM (
 `
 
 type NextSliceRow struct {
-	Tasks    int64 `json:"tasks"`
 	Last     int64 `json:"last"`
 	Finished int64 `json:"finished"`
 	Orphans  bool  `json:"orphans"`
 }
 
-// The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would
-// delete, and whether that part has rows of side tables to delete.
+// The next rows of the primary key: where they end, how many of them DeleteFinished would delete, and whether that part
+// has rows of side tables to delete.
 func (q *Queries) NextSlice(ctx context.Context, first int64, maxRows int32, before int64) (NextSliceRow, error) {
 	row := q.db.QueryRow(ctx, nextSlice, first, maxRows, before)
 	var i NextSliceRow
-	err := row.Scan(
-		&i.Tasks,
-		&i.Last,
-		&i.Finished,
-		&i.Orphans,
-	)
+	err := row.Scan(&i.Last, &i.Finished, &i.Orphans)
 	return i, err
 }
 

@@ -96,8 +96,8 @@ LIMIT @max_rows::integer;
 SELECT coalesce(max(id), 0)::bigint FROM tasks;
 
 -- name: NextSlice :one
--- The next rows of the primary key: how many there are, where they end, how many of them DeleteFinished would
--- delete, and whether that part has rows of side tables to delete.
+-- The next rows of the primary key: where they end, how many of them DeleteFinished would delete, and whether that part
+-- has rows of side tables to delete.
 SELECT slice.*, (
     EXISTS (
         SELECT FROM task_keys AS held
@@ -110,7 +110,6 @@ SELECT slice.*, (
     )::boolean AS orphans
 FROM (
     SELECT
-        count(*) AS tasks,
         CASE WHEN count(*) < @max_rows::integer THEN 9223372036854775807 ELSE max(id) END::bigint AS last,
         count(*) FILTER (WHERE status IN (2, 3) AND updated_at < @before::bigint) AS finished
     FROM (

@@ -49,7 +49,6 @@ func (tb table) pass(rows int, keep func(int64) bool) pass {
 					s.Finished++
 				}
 			}
-			s.Tasks = int64(len(ids))
 			return s, nil
 		},
 		remove: func(first, last int64, limit int) (gone dbgen.DeleteFinishedRow, err error) {
