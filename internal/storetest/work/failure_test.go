@@ -201,7 +201,7 @@ func TestDeleteFinishedPassesByLockedFailures(t *testing.T) {
 // A task that was completed when DeleteFinished began, and has failed again since, keeps what is known of that.
 func TestDeleteFinishedSparesAFailureThatIsNew(t *testing.T) {
 	t.Parallel()
-	storetest.NotOnCitus(t, "there each statement looks at the tasks anew")
+	storetest.NotOnCitus(t, "there it deletes failures by a statement of its own")
 	b := storetest.Setup(t)
 	task := completedAfterFailure(t, b)
 	goOn := b.HoldDeletes(t)
