@@ -162,6 +162,9 @@ func read[T any](ctx context.Context, s *Store, f func(*dbgen.Queries) (T, error
 // ErrUncertain. With a pool it takes the connection itself: an error before it has one is a certain one.
 func write[T any](ctx context.Context, s *Store, f func(DB) (T, error)) (T, error) {
 	return retry(ctx, s, func() (v T, err error) {
+		if err := ctx.Err(); err != nil { // a DB of somebody's own would not tell that it sent nothing
+			return v, err
+		}
 		db := s.db
 		if pool, ok := db.(*pgxpool.Pool); ok {
 			conn, err := pool.Acquire(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/internal/storetest"
+	"github.com/tasklane/tasks/taskstore"
 )
 
 // event is something that happens to a call. Its name is the first column of the table in docs/store.md.
@@ -60,6 +61,7 @@ const (
 // events are all that the tests make happen to a call.
 var events = []event{
 	{name: neverSent, cause: is(context.Canceled), run: contextHasEnded},
+	{name: neverSent, kinds: []string{"pool"}, cause: is(context.Canceled), run: contextHasEndedBeforeAWrapper},
 	{name: neverSent, kinds: []string{"pool"}, cause: is(context.DeadlineExceeded), run: poolIsEmpty},
 	{name: neverSent, kinds: []string{"pool"}, cause: isDialError, run: serverIsAway},
 	{
@@ -126,6 +128,16 @@ var events = []event{
 func contextHasEnded(t *testing.T, sc *scene) error {
 	t.Helper()
 	sc.open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return sc.call(ctx)
+}
+
+// A DB of somebody's own tells nothing of its connections.
+func contextHasEndedBeforeAWrapper(t *testing.T, sc *scene) error {
+	t.Helper()
+	sc.open(t)
+	sc.store = taskstore.New(struct{ taskstore.DB }{sc.pool})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return sc.call(ctx)
