@@ -75,7 +75,7 @@ func TestExchangeLimitsItsWaitForLocks(t *testing.T) {
 		})
 	}
 	p := b.Through(t, 1, 0)
-	for _, mode := range p.Modes() {
+	for _, mode := range p.Modes() { //nolint:paralleltest // they share one connection of PgBouncer
 		t.Run("PgBouncer "+mode, func(t *testing.T) {
 			check(t, p.Pool(t, mode, 1), "250ms")
 		})
