@@ -56,6 +56,7 @@ func (a *app) run(ctx context.Context) exitCode {
 		a.report.fail(failure, a.again(cmd))
 	}
 	a.report.after = a.onSameTable(cmd, a.report.after)
+	a.report.Findings = a.causesOnSameTable(cmd, a.report.Findings)
 	if cli.WantsJSON(root.Name(), a.args, a.env) {
 		a.report.writeJSON(a.stdout)
 	} else {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tasklane/tasks/internal/cli"
+	"github.com/tasklane/tasks/internal/migrate/catalog"
 )
 
 // again is how to call the command again after it stopped on its way.
@@ -23,6 +24,15 @@ func (a *app) onSameTable(cmd *cobra.Command, text string) string {
 	return quotedCommand.ReplaceAllStringFunc(text, func(quoted string) string {
 		return quoted[:len(quoted)-1] + flags + "`"
 	})
+}
+
+// causesOnSameTable returns the findings with those flags in the commands that their causes quote.
+func (a *app) causesOnSameTable(cmd *cobra.Command, list []catalog.Finding) []catalog.Finding {
+	list = slices.Clone(list)
+	for i, f := range list {
+		list[i].Cause = a.onSameTable(cmd, f.Cause)
+	}
+	return list
 }
 
 // tableFlags are those of cmd's flags that say which table is meant.

@@ -35,6 +35,17 @@ func TestTheNextCommandWorksWhenItIsPasted(t *testing.T) {
 	flags := []string{"--schema", "App", "--history-table", "App_history"}
 	in := func(args ...string) []string { return append(args, flags...) }
 
+	for _, look := range []outcome{
+		must(t, exitDrift, address, in("verify")...), must(t, exitDrift, address, in("verify", "--output", "json")...),
+		must(t, exitDone, address, in("adopt")...), must(t, exitDone, address, in("report")...),
+	} {
+		findings, _, _ := strings.Cut(look.stdout, "WHAT UP SENDS")
+		for _, quoted := range regexp.MustCompile("`taskmigrate [^`]*`").FindAllString(findings, -1) {
+			if strings.Count(quoted, " --history-table App_history --schema App") != 1 {
+				t.Errorf("%s leads to another table", quoted)
+			}
+		}
+	}
 	refused := must(t, exitFailed, address, in("up")...)
 	shown := paste(t, exitDone, address, refused.stderr) // adopt
 	if strings.Contains(shown.stdout, "managed already") {

@@ -45,7 +45,7 @@ func writePlan(w io.Writer, p *migrate.Plan) {
 	schema := pgx.Identifier{p.Schema}.Sanitize()
 	fmt.Fprintf(w, "-- schema: %s, and nothing else is on the session's search path\n", schema)
 	if p.Unadopted {
-		fmt.Fprintln(w, "-- tasks is not managed yet: this is what up sends after `taskmigrate adopt --yes`")
+		fmt.Fprintln(w, "-- tasks is not managed yet: this is what up sends after adopt --yes")
 	}
 	if len(p.Lacks) > 0 {
 		fmt.Fprintf(w, "-- the role lacks: %s\n", strings.Join(p.Lacks, "; "))

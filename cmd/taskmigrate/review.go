@@ -33,6 +33,7 @@ With --html it writes one file that needs no network.`,
 		}
 		a.report.Review, a.report.Plan = &review, &review.Plan
 		a.report.Migrations, a.report.Findings = review.Migrations, review.Findings
+		review.Findings = a.causesOnSameTable(cmd, review.Findings) // on the page
 		write := page.Text
 		switch {
 		case file != "":

@@ -154,7 +154,7 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 	dbtest.Exec(t, b.url, document.DDL)
 	dbtest.Exec(t, b.url, insertTask,
 		`CREATE INDEX idx_task ON tasks (integration_id, client_id, template_id)`,
-		`ALTER INDEX idx_status RENAME TO ix_status`,
+		`ALTER INDEX idx_status RENAME TO "Status"`,
 		`ALTER TABLE tasks RENAME CONSTRAINT tasks_pkey TO pk_tasks`,
 		`ALTER TABLE tasks ALTER COLUMN status TYPE bigint`,
 		`ALTER TABLE tasks ALTER COLUMN argument TYPE varchar`,
@@ -173,7 +173,7 @@ func TestAdoptNotesWhatDoesNoHarm(t *testing.T) {
 	}
 	said := fmt.Sprint(adoption.Findings)
 	if len(adoption.Findings) != 8 || !strings.Contains(said, "it fires after tasks_guard_insert") ||
-		!strings.Contains(said, "ALTER INDEX ix_status RENAME TO idx_status") {
+		!strings.Contains(said, `ALTER INDEX "Status" RENAME TO idx_status`) {
 		t.Errorf("found %+v", adoption.Findings)
 	}
 	if _, err := b.Up(t.Context(), Newest); err != nil {

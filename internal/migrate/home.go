@@ -89,8 +89,9 @@ ORDER BY array_position($1::text[], nspname::text), nspname`, path)
 // mayUse refuses a schema in which the role could see nothing.
 func mayUse(ctx context.Context, conn *pgx.Conn, schema string) error {
 	var may bool
-	const usage = `SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1`
-	switch err := conn.QueryRow(ctx, usage, schema).Scan(&may); {
+	var role string
+	const usage = `SELECT has_schema_privilege(oid, 'USAGE'), current_user::text FROM pg_namespace WHERE nspname = $1`
+	switch err := conn.QueryRow(ctx, usage, schema).Scan(&may, &role); {
 	case errors.Is(err, pgx.ErrNoRows):
 		return &Error{
 			Kind: BadRequest, Message: fmt.Sprintf("the database has no schema %q", schema),
@@ -100,8 +101,8 @@ func mayUse(ctx context.Context, conn *pgx.Conn, schema string) error {
 		return err
 	case !may:
 		return &Error{
-			Message: fmt.Sprintf("%q may not use schema %q", conn.Config().User, schema),
-			Hint:    "GRANT USAGE ON SCHEMA " + quoted(schema),
+			Message: fmt.Sprintf("%q may not use schema %q", role, schema),
+			Hint:    "GRANT USAGE ON SCHEMA " + quoted(schema) + " TO " + quoted(role),
 		}
 	}
 	return nil

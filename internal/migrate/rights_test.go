@@ -60,6 +60,24 @@ func TestWhatTheRoleLacksIsOneListBeforeAnythingChanges(t *testing.T) {
 	limited.says(t, "can do without", "pg_read_all_stats")
 }
 
+// The role that lacks the right is the current one, whoever logged in. What the hint grants is enough to look.
+func TestASchemaThatTheRoleMayNotUseIsRefused(t *testing.T) {
+	t.Parallel()
+	url := dbtest.New(t)
+	dbtest.Exec(t, url, `CREATE SCHEMA "App"`)
+	role, address := withRole(t, url)
+	limited := setupWith(t, address, func(o *Options) { o.Schema = "App" })
+	_, _, err := limited.Status(t.Context())
+	failure := wantKind(t, err, Failed)
+	if !strings.Contains(failure.Message, role) {
+		t.Errorf("says %q", failure.Message)
+	}
+	dbtest.Exec(t, url, failure.Hint)
+	if _, _, err := limited.Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Where nothing can be written, that is said before anything is tried. The commands that read go on working.
 func TestWhereNothingCanBeWrittenThatIsSaidFirst(t *testing.T) {
 	t.Parallel()

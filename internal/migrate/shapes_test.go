@@ -37,6 +37,8 @@ var tableShapes = []shape{
 		`DROP INDEX idx_status`, `CREATE TABLE orders (status bigint)`, `CREATE INDEX idx_status ON orders (status)`}},
 	{"a check that takes times in seconds only", []string{
 		`ALTER TABLE tasks ALTER updated_at DROP DEFAULT, ADD CONSTRAINT seconds CHECK (updated_at < 9999999999)`}},
+	{"a column of a narrower type", []string{`ALTER TABLE tasks ALTER user_id TYPE integer`}},
+	{"times of the type timestamptz", []string{inTimestamps}},
 	{"fillfactor set by somebody", []string{`ALTER TABLE tasks SET (fillfactor = 70)`}},
 	{"a rule", []string{`CREATE RULE keep AS ON DELETE TO tasks DO INSTEAD NOTHING`}},
 	{"a child table", []string{`CREATE TABLE old_tasks () INHERITS (tasks)`}},

@@ -1,8 +1,11 @@
 package catalog
 
 import (
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // The severities of a Finding.
@@ -59,7 +62,14 @@ func judge(d difference, version int64, others []Item) Finding {
 	}
 	r := rules[slices.IndexFunc(rules, func(r rule) bool { return r.when(d) })]
 	f.Severity = r.severity
-	words := strings.NewReplacer("{object}", d.Object, "{expected}", d.Expected, "{actual}", d.Actual,
+	object, actual := d.Object, d.Actual
+	if d.Kind != Child { // which the server has quoted
+		object = quoted(object)
+	}
+	if d.Renamed {
+		actual = quoted(actual)
+	}
+	words := strings.NewReplacer("{object}", object, "{expected}", d.Expected, "{actual}", actual,
 		"{sequence}", strings.SplitN(d.Actual, ": ", 2)[0])
 	f.Cause = words.Replace(r.cause)
 	if r.mendedBy > version {
@@ -67,6 +77,16 @@ func judge(d difference, version int64, others []Item) Finding {
 		f.Cause += "; `taskmigrate up` puts it right"
 	}
 	return f
+}
+
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// quoted is a name as SQL takes it.
+func quoted(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return pgx.Identifier{name}.Sanitize()
 }
 
 // inTheWay tells whether an extra object has the name of one that another migration creates. An index

@@ -11,7 +11,7 @@ type rule struct {
 	when     func(difference) bool
 	severity string // unless a later migration puts it right
 	mendedBy int64  // that migration; 0: none does
-	cause    string // {object}, {expected} and {actual} stand for those of the difference
+	cause    string // {object}, {expected} and {actual} stand for those of the difference, names as SQL takes them
 }
 
 // The migrations that put right what a table made by somebody else may lack.
@@ -25,6 +25,8 @@ const (
 const (
 	alterTable  = "ALTER TABLE tasks "
 	alterColumn = alterTable + "ALTER COLUMN {object} "
+
+	rewrites = "this rewrites the table while nobody can use it, so change all such columns at once: "
 
 	// ownSequence gives id a sequence of its own, ahead of every row, whatever its default was.
 	ownSequence = "BEGIN; " + alterTable + "ALTER COLUMN id DROP DEFAULT, " +
@@ -69,6 +71,11 @@ var rules = []rule{
 		"dropped by hand, or the table is another one of that name"},
 	{func(d difference) bool { return d.Aspect == Type && wider(d.Expected, d.Actual) }, Note, 0,
 		"every value fits"},
+	{func(d difference) bool { return d.Aspect == Type && narrower(d.Expected, d.Actual) }, Block, 0,
+		"a struct with a smaller field type, or changed by hand; " + rewrites + alterColumn + "TYPE {expected}"},
+	{isInstant, Block, 0,
+		"a struct with time.Time; " + rewrites + alterColumn + "DROP DEFAULT, " +
+			"ALTER COLUMN {object} TYPE bigint USING (extract(epoch FROM {object}) * 1000)::bigint"},
 	{func(d difference) bool { return d.Aspect == Type }, Block, 0,
 		"ALTER COLUMN by hand, or a struct with another field type under GORM AutoMigrate"},
 	{func(d difference) bool { return isID(d) && d.Actual == "GENERATED ALWAYS AS IDENTITY" }, Block, 0,
@@ -130,6 +137,11 @@ func isID(d difference) bool { return d.Object == "id" && d.Aspect == Default }
 
 func isTime(d difference) bool { return d.Object == "created_at" || d.Object == "updated_at" }
 
+// isInstant tells of a time whose column is a timestamptz.
+func isInstant(d difference) bool {
+	return isTime(d) && d.Aspect == Type && strings.HasSuffix(d.Actual, " with time zone")
+}
+
 // hasLastWord tells of a trigger that may change a row after ours: they fire in the order of their names.
 func hasLastWord(d difference) bool {
 	return d.Object > "tasks_guard_insert" && strings.Contains(d.Actual, " BEFORE ")
@@ -148,4 +160,9 @@ func wider(wanted, actual string) bool {
 	integers := []string{"smallint", "integer", "bigint"}
 	from, to := slices.Index(integers, wanted), slices.Index(integers, actual)
 	return from >= 0 && to > from || wanted == "text" && actual == "character varying"
+}
+
+// narrower tells whether every value of the actual type fits the wanted one.
+func narrower(wanted, actual string) bool {
+	return wider(actual, wanted) || wanted == "text" && strings.HasPrefix(actual, "character varying(")
 }
