@@ -107,3 +107,11 @@ func (b backend) String() string {
 	return strings.TrimSpace(fmt.Sprintf("pid %d, user %q, application %q, %s for %s, query: %s",
 		b.PID, b.User, b.Application, b.State, age, query))
 }
+
+func inOneLine(list []backend) string {
+	texts := make([]string, len(list))
+	for i, b := range list {
+		texts[i] = b.String()
+	}
+	return strings.Join(texts, "; ")
+}

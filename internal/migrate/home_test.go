@@ -80,9 +80,9 @@ func TestAHistoryThatIsNotOursIsRefused(t *testing.T) {
 }
 
 // The history cannot have the name of a table that a migration creates.
-func TestAHistoryNamedLikeATableOfOursIsRefused(t *testing.T) {
+func TestANameThatNoHistoryCanHaveIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"tasks", "task_keys", "task_failures"} {
+	for _, name := range []string{"tasks", "task_keys", "task_failures", "app.history"} {
 		_, err := New("", Options{HistoryTable: name})
 		_ = wantKind(t, err, BadRequest)
 	}

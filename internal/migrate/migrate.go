@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,6 +76,9 @@ func New(connString string, opts Options) (*Migrator, error) {
 	if slices.Contains([]string{"tasks", "task_keys", "task_failures"}, opts.HistoryTable) {
 		return nil, requestError("the history cannot be in table %s, which a migration creates", opts.HistoryTable)
 	}
+	if strings.Contains(opts.HistoryTable, ".") {
+		return nil, requestError("the history is in the schema of tasks, so that its name has no dot; see --schema")
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -90,8 +94,9 @@ func New(connString string, opts Options) (*Migrator, error) {
 	}
 	config := pool.ConnConfig
 	config.DialFunc = dialer.DialContext
-	config.Tracer = silence{log: opts.Log}
-	return &Migrator{config: config, opts: opts, known: known}, nil
+	m := &Migrator{config: config, opts: opts, known: known}
+	config.Tracer = silence{m, silentFor}
+	return m, nil
 }
 
 // newest is the newest version of this binary.

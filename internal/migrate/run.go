@@ -132,8 +132,8 @@ func (r *run) migrate(ctx context.Context) error {
 		r.opts.Log.Warn("the lock was not granted, trying again",
 			"file", failure.File, "statement", failure.Statement, "sqlstate", failure.SQLState,
 			"retry", retry+1, "of", r.opts.LockRetries, "in", delay.Round(time.Millisecond))
-		if err := pause(ctx, delay); err != nil {
-			return failure
+		if pause(ctx, delay) != nil {
+			return r.failure(ctx, err) // which is the interrupt now
 		}
 	}
 }

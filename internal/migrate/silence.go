@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"time"
 
@@ -19,8 +18,12 @@ var dialer = net.Dialer{
 	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentFor, Interval: 5 * time.Second, Count: 3},
 }
 
-// silence says it when a query gets no answer. Statements of a run have a watcher that knows more.
-type silence struct{ log *slog.Logger }
+// silence says it when a query gets no answer for so long, and who blocks it. Statements of a run have a watcher that
+// knows more.
+type silence struct {
+	*Migrator
+	patience time.Duration
+}
 
 type (
 	silentQuery struct{}
@@ -31,14 +34,31 @@ type (
 func asWatched(ctx context.Context) context.Context { return context.WithValue(ctx, isWatched{}, true) }
 
 // TraceQueryStart is called when a query is sent.
-func (s silence) TraceQueryStart(ctx context.Context, _ *pgx.Conn, query pgx.TraceQueryStartData) context.Context {
+func (s silence) TraceQueryStart(ctx context.Context, conn *pgx.Conn, query pgx.TraceQueryStartData) context.Context {
 	if ctx.Value(isWatched{}) != nil {
 		return ctx
 	}
-	timer := time.AfterFunc(silentFor, func() {
-		s.log.Warn("no answer from the server yet", "waited", silentFor, "query", firstWords(query.SQL))
+	timer := time.AfterFunc(s.patience, func() {
+		s.opts.Log.Warn("no answer from the server yet", "waited", s.patience, "query", firstWords(query.SQL),
+			"blocked_by", s.blocking(ctx, conn.PgConn().PID()))
 	})
 	return context.WithValue(ctx, silentQuery{}, timer)
+}
+
+// blocking says, from a connection of its own, who blocks the backend pid. Empty: nobody, or it cannot be seen.
+func (s silence) blocking(ctx context.Context, pid uint32) string {
+	ctx, cancel := context.WithTimeout(asWatched(ctx), 2*time.Second) // the server may be mute
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, s.config)
+	if err != nil {
+		return ""
+	}
+	defer closeConn(conn)
+	if _, err := s.settle(ctx, conn); err != nil {
+		return ""
+	}
+	list, _ := blockersOf(ctx, conn, pid)
+	return inOneLine(list)
 }
 
 // TraceQueryEnd is called when it has its answer.

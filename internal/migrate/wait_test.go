@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -176,6 +177,28 @@ func TestUpGivesUpOnAStrongLockAfterItsRetries(t *testing.T) {
 	release()
 	if dbtest.Contents(t, b.url) != before {
 		t.Error("something was left")
+	}
+}
+
+// An interrupt while it waits to try again is what the run ended for, not the lock.
+func TestUpIsInterruptedBetweenTwoTries(t *testing.T) {
+	t.Parallel()
+	b := adopted(t, func(o *Options) { o.LockTimeout = 50 * time.Millisecond })
+	if _, err := b.Up(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	defer b.open(t, pgx.ReadCommitted, `UPDATE tasks SET argument = '' WHERE id = 1`)()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Up(ctx, Newest)
+		done <- err
+	}()
+	b.says(t, "trying again", "retry=4")
+	interrupt(errors.New("enough"))
+	failure := wantKind(t, <-done, Failed)
+	if !strings.HasPrefix(failure.Message, "interrupted: enough; applied by this run: none") || !failure.Resumable {
+		t.Errorf("says %q", failure.Message)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,12 +112,10 @@ func (w *watcher) judge(list []backend, cancel context.CancelCauseFunc) {
 		w.blocked = now
 	}
 	var doing string
-	var names []string
 	for _, b := range list {
 		doing += b.doing()
-		names = append(names, b.String())
 	}
-	by, waited := strings.Join(names, "; "), now.Sub(w.blocked).Round(100*time.Millisecond)
+	by, waited := inOneLine(list), now.Sub(w.blocked).Round(100*time.Millisecond)
 	if w.doing != doing || now.Sub(w.logged) >= remindEvery {
 		w.doing, w.logged = doing, now
 		w.run.opts.Log.Warn("blocked", "file", w.run.file.name, "waited", waited, "by", by)
