@@ -50,8 +50,9 @@ done
 # The programs take the release's own libraries, at the place where they will be.
 libraries=$(cd "$tmp/root" && dirname "$(find . -name 'ld-linux*' -path '*-linux-gnu*' | head -n 1)")
 loader=$(cd "$tmp/root/$libraries" && echo ld-linux*)
+libraries=$dir/${libraries#./}
 for program in "$tmp/root/usr/lib/postgresql/$1/bin"/*; do
-    patchelf --set-interpreter "$dir/${libraries#./}/$loader" --force-rpath --set-rpath "$dir/${libraries#./}" "$program"
+    patchelf --set-interpreter "$libraries/$loader" --force-rpath --set-rpath "$libraries" "$program"
 done
 chmod 755 "$tmp/root"
 rm -rf "$dir"

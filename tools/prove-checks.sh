@@ -76,7 +76,8 @@ EOT
 expect 'idx_tasks_pending' plans-check <<'EOT' # a dropped index
 sed -i 's/^-- +goose Down/DROP INDEX idx_tasks_pending;\n&/' schema/00013_add_task_keys.sql
 EOT
-[ ! -e "${CHROMIUM:-/usr/bin/chromium}" ] || expect 'color contrast' site <<'EOT' # as make site, without a browser nobody looks
+# as make site: without a browser nobody looks
+[ ! -e "${CHROMIUM:-/usr/bin/chromium}" ] || expect 'color contrast' site <<'EOT'
 printf '.vp-doc p { color: gray }' >>docs/.vitepress/theme/custom.css
 EOT
 exit "$failed"

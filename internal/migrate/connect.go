@@ -14,7 +14,8 @@ import (
 // sessionSettings hold for every connection, whatever the role or the database sets.
 // client_connection_check_interval lets the server notice that a killed runner is gone, stop its statement
 // and free the run lock. With row_security off a statement fails where policies would hide rows from it.
-// With Citus, a transaction's lock_timeout holds on all nodes, and triggers may be made: ours change only their own row.
+// With Citus, a transaction's lock_timeout holds on all nodes, and triggers may be made: ours change only their own
+// row.
 const sessionSettings = `
 SELECT set_config(name, value, false)
 FROM (VALUES

@@ -10,10 +10,10 @@
 //
 // Up and Down then make a run, run.go. It lists what is to do, does it file by file under the run lock (runlock.go),
 // tries again where a lock was not granted, and tells at its end what was done and what was not (outcome.go). All its
-// statements pass through one session (session.go), and watch.go says meanwhile who blocks them, on the nodes of a Citus
-// cluster, too (citus.go). Three things are special: the history's own table (versiontable.go), the back-fill, which is
-// sent slice by slice (backfill.go), and a plan, which is the same run on a session that writes statements down and
-// sends none (plan.go, tablelocks.go).
+// statements pass through one session (session.go), and watch.go says meanwhile who blocks them, on the nodes of a
+// Citus cluster, too (citus.go). Three things are special: the history's own table (versiontable.go), the back-fill,
+// which is sent slice by slice (backfill.go), and a plan, which is the same run on a session that writes statements
+// down and sends none (plan.go, tablelocks.go).
 //
 // Adopt and Verify compare catalogs by package catalog. Adopt also looks at the rows (rows.go), and asks with Up
 // and Down what the role may do (rights.go). Review adds what a reviewer wants to know: who is in the way

@@ -55,7 +55,8 @@ func TestTheServerLogsWhatPlanLists(t *testing.T) {
 		if first := slices.IndexFunc(sent, slice); first < 0 || slices.ContainsFunc(sent[first+1:], slice) != adopted {
 			t.Errorf("adopted %v: the back-fill's statement was not sent as often as it has rows", adopted)
 		} else {
-			sent = append(sent[:first], slices.CompactFunc(sent[first:], func(a, b string) bool { return a == b && slice(a) })...)
+			same := func(a, b string) bool { return a == b && slice(a) }
+			sent = append(sent[:first], slices.CompactFunc(sent[first:], same)...)
 		}
 		if !slices.Equal(sent, want) {
 			t.Errorf("adopted %v: up sent\n%s\nand plan lists\n%s", adopted, strings.Join(sent, "\n"), strings.Join(want, "\n"))

@@ -157,7 +157,8 @@ func (r *Review) conclude(exists, managed bool) {
 	case blocks > 0:
 		r.Verdict = fmt.Sprintf("The table is not as its history says: %d to be put right by hand first.", blocks)
 	case repairs > 0:
-		r.Verdict = fmt.Sprintf("The table is not as its history says: %d to be put right, which taskmigrate up does.", repairs)
+		r.Verdict = fmt.Sprintf(
+			"The table is not as its history says: %d to be put right, which taskmigrate up does.", repairs)
 	case pending > 0:
 		r.Verdict = fmt.Sprintf("The table is as its history says. %d migrations are pending.", pending)
 	default:

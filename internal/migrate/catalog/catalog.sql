@@ -10,7 +10,8 @@ columns AS (
         a.attnotnull OR t.typnotnull AND t.typdefault IS NULL AS attnotnull, -- of a domain
         pg_get_expr(d.adbin, d.adrelid) AS expression,
         (SELECT refobjid FROM pg_depend
-         WHERE classid = 'pg_attrdef'::regclass AND objid = d.oid AND refclassid = 'pg_class'::regclass AND deptype = 'n'
+         WHERE classid = 'pg_attrdef'::regclass AND objid = d.oid
+             AND refclassid = 'pg_class'::regclass AND deptype = 'n'
              AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''[^'']*''::regclass\)$') AS takes,
         ARRAY(SELECT objid FROM pg_depend JOIN pg_class s ON s.oid = objid AND s.relkind = 'S'
          WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
@@ -100,7 +101,8 @@ FROM (
     SELECT 'sequence', attname, 'limits',
         CASE WHEN seqtypid = 'bigint'::regtype AND abs(seqmax) = 9223372036854775807 AND NOT seqcycle
             THEN 'all of bigint, once'
-            ELSE name || concat(': ', seqtypid::regtype, ' to ', seqmax, CASE WHEN seqcycle THEN ', and round again' END)
+            ELSE name || concat(': ', seqtypid::regtype, ' to ', seqmax,
+                CASE WHEN seqcycle THEN ', and round again' END)
             END
     FROM sequences
     UNION ALL

@@ -88,7 +88,8 @@ func record(title string, limit time.Duration, command []string) (_ string, err 
 type terminal struct{ socket string }
 
 func (t terminal) tmux(args ...string) (string, error) {
-	cmd := exec.CommandContext(context.Background(), "tmux", append([]string{"-S", t.socket, "-f", "/dev/null"}, args...)...)
+	all := append([]string{"-S", t.socket, "-f", "/dev/null"}, args...)
+	cmd := exec.CommandContext(context.Background(), "tmux", all...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
