@@ -94,8 +94,9 @@ func backends(ctx context.Context, conn *pgx.Conn, query string, args ...any) ([
 // doing identifies the backend and what it does, without its age.
 func (b backend) doing() string { return fmt.Sprint(b.PID, b.State, b.Query) }
 
-// secret finds a password in a statement: that of CREATE ROLE, or one in a connection string.
-var secret = regexp.MustCompile(`(?i)(password\s*=?\s*|://[^\s:/]*:)('[^']*'|\S+)`)
+// secret finds a password in a statement: one in a URL, or whatever follows the word, since it may be quoted in many
+// ways.
+var secret = regexp.MustCompile(`(?is)(://[^\s:/]*:)\S+|(password\s*=?\s*).*`)
 
 func (b backend) String() string {
 	age := time.Duration(b.TransactionSeconds * float64(time.Second)).Round(100 * time.Millisecond)
@@ -103,7 +104,7 @@ func (b backend) String() string {
 		return fmt.Sprintf("prepared transaction %q, user %q, for %s; COMMIT PREPARED or ROLLBACK PREPARED ends it",
 			b.Query, b.User, age)
 	}
-	query := firstWords(secret.ReplaceAllString(b.Query, "$1***"))
+	query := firstWords(secret.ReplaceAllString(b.Query, "$1$2***"))
 	return strings.TrimSpace(fmt.Sprintf("pid %d, user %q, application %q, %s for %s, query: %s",
 		b.PID, b.User, b.Application, b.State, age, query))
 }

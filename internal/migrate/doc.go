@@ -5,7 +5,8 @@
 // Plan, Adopt, Verify, and Review, which is the command report. Each of them begins in the same way:
 //
 //   - connect.go opens a connection, refuse.go refuses one with which no run is safe, and home.go finds the schema of
-//     the table and makes the session independent of what the role or the database sets;
+//     the table and makes the session independent of what the role or the database sets; silence.go says who keeps a
+//     query waiting;
 //   - sources.go knows the migrations of this binary, history.go reads those that the database has recorded.
 //
 // Up and Down then make a run, run.go. It lists what is to do, does it file by file under the run lock (runlock.go),

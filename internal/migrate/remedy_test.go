@@ -58,7 +58,8 @@ ADD CONSTRAINT "in seconds" CHECK (updated_at < 9999999999)`,
 func TestAdoptTellsHowToConvertTimestamps(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	dbtest.Exec(t, b.url, document.DDL, inTimestamps, insertTask, `UPDATE tasks SET created_at = '2024-07-24T07:42:40.936Z'`)
+	dbtest.Exec(t, b.url, document.DDL, inTimestamps, insertTask,
+		`UPDATE tasks SET created_at = '2024-07-24T07:42:40.936Z'`)
 	b.adoptAsTold(t)
 	if ms := dbtest.Value[int64](t, b.url, `SELECT created_at FROM tasks`); ms != 1721806960936 {
 		t.Errorf("created_at is %d", ms)

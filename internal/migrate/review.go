@@ -79,20 +79,18 @@ func (m *Migrator) Review(ctx context.Context) (Review, error) {
 		return r, err
 	}
 	if managed {
-		r.Migrations, r.Findings, err = m.Verify(ctx)
+		_, r.Findings, err = m.Verify(ctx)
 	} else if exists {
 		var adoption Adoption
 		adoption, err = m.Adopt(ctx, false)
-		r.Migrations, r.Findings = adoption.Migrations, adoption.Findings
+		r.Findings = adoption.Findings
 	}
 	if failure, ok := errors.AsType[*Error](err); err != nil && (!ok || failure.Kind != Drift) {
 		return r, err
 	}
-	var list []Migration
-	if r.Plan, list, err = m.Plan(ctx, Newest); err != nil {
+	if r.Plan, r.Migrations, err = m.Plan(ctx, Newest); err != nil {
 		return r, err
 	}
-	r.Migrations = list
 	repeats := func(s Statement) bool { return s.Repeats }
 	if exists && slices.ContainsFunc(r.Plan.Statements, repeats) && !slices.ContainsFunc(r.Findings, hidesTimes) {
 		err := m.reading(ctx, func(conn *pgx.Conn, _ *Migrator) error { return r.countBackfill(ctx, conn) })

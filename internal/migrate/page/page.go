@@ -7,6 +7,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -52,11 +53,7 @@ func statementsByFile(p migrate.Plan) []file {
 	for _, s := range p.Statements {
 		if s.File != last {
 			last = s.File
-			recorded := false
-			for _, name := range p.Recorded {
-				recorded = recorded || name == s.File
-			}
-			list = append(list, file{Heading: s.Heading(), Recorded: recorded})
+			list = append(list, file{Heading: s.Heading(), Recorded: slices.Contains(p.Recorded, s.File)})
 		}
 		at := &list[len(list)-1]
 		at.Statements = append(at.Statements, s)
