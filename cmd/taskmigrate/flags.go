@@ -35,7 +35,7 @@ func (a *app) persistentFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("output", formats)
 }
 
-// checkFlags refuses values that no format and no wait can have.
+// checkFlags refuses an unknown format, and what cli.CheckFlags refuses: --to has its own check.
 func (a *app) checkFlags(cmd *cobra.Command) error {
 	switch {
 	case a.output == "text", a.output == "json", a.output == "markdown" && cmd.Name() == "report":

@@ -58,7 +58,8 @@ func ReadEnv(command string, flags *pflag.FlagSet, env Env) (err error) {
 	return err
 }
 
-// CheckFlags refuses values that no flag can have, and a required flag that has none. Those of signed may be negative.
+// CheckFlags refuses a negative number, but for the flags of signed, a database URL in the place of something else, and
+// a required flag without a value.
 func CheckFlags(flags *pflag.FlagSet, signed func(name string) bool) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch {

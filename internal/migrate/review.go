@@ -124,15 +124,7 @@ func (r *Review) conclude(exists, managed bool) {
 	slices.SortStableFunc(r.Findings, func(a, b catalog.Finding) int {
 		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
 	})
-	blocks, repairs := 0, 0 // what somebody has to put right by hand, and what up does
-	for _, f := range r.Findings {
-		switch f.Severity {
-		case catalog.Block:
-			blocks++
-		case catalog.Repair:
-			repairs++
-		}
-	}
+	blocks, repairs := count(r.Findings, catalog.Block), count(r.Findings, catalog.Repair)
 	pending := 0
 	for _, m := range r.Migrations {
 		if m.State == StatePending {

@@ -18,7 +18,7 @@ var dialer = net.Dialer{
 	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentFor, Interval: 5 * time.Second, Count: 3},
 }
 
-// silence says it when a query gets no answer for so long, and who blocks it. Statements of a run have a watcher that
+// silence says it when a query has no answer after a while, and who blocks it. Statements of a run have a watcher that
 // knows more.
 type silence struct {
 	*Migrator

@@ -55,14 +55,19 @@ func judgeUnmanaged(live []catalog.Item) catalog.Finding {
 
 // driftError is the failure that findings of these severities are, nil if there are none.
 func driftError(list []catalog.Finding, message string, severities ...string) error {
-	n := 0
+	n := count(list, severities...)
+	if n == 0 {
+		return nil
+	}
+	return &Error{Kind: Drift, Message: fmt.Sprintf("%s: %d to be put right", message, n)}
+}
+
+// count counts the findings of these severities.
+func count(list []catalog.Finding, severities ...string) (n int) {
 	for _, f := range list {
 		if slices.Contains(severities, f.Severity) {
 			n++
 		}
 	}
-	if n == 0 {
-		return nil
-	}
-	return &Error{Kind: Drift, Message: fmt.Sprintf("%s: %d to be put right", message, n)}
+	return n
 }
