@@ -46,6 +46,12 @@ func TestTheNextCommandWorksWhenItIsPasted(t *testing.T) {
 			}
 		}
 	}
+	dbtest.Exec(t, address, `ALTER TABLE "App".tasks ALTER user_id TYPE integer`)
+	blocked := must(t, exitDrift, address, in("adopt")...)
+	hint := regexp.MustCompile(`SET search_path TO "App"`).FindString(blocked.stderr)
+	fix := regexp.MustCompile(`ALTER TABLE tasks .* TYPE bigint`).FindString(blocked.stdout)
+	dbtest.Exec(t, address, hint+"; "+fix)
+
 	refused := must(t, exitFailed, address, in("up")...)
 	shown := paste(t, exitDone, address, refused.stderr) // adopt
 	if strings.Contains(shown.stdout, "managed already") {

@@ -70,7 +70,7 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []c
 		return 0, nil, asError(ctx, err)
 	}
 	const refusal = "the table cannot be adopted, nothing was changed"
-	if err := driftError(found, refusal, catalog.Block); err != nil {
+	if err := m.driftError(found, refusal, catalog.Block); err != nil {
 		return stage, found, err
 	}
 	taken, err := m.judgeNames(ctx, conn)
@@ -92,7 +92,7 @@ func (m *Migrator) judgeForeign(ctx context.Context, conn *pgx.Conn) (int64, []c
 		}
 	}
 	found = append(found, rows...)
-	return stage, found, driftError(found, refusal, catalog.Block)
+	return stage, found, m.driftError(found, refusal, catalog.Block)
 }
 
 // judgeNames reports what has the name of an index that a migration builds, and is of another table in the same schema.
@@ -179,7 +179,7 @@ func (m *Migrator) judgeStage(live []catalog.Item) (int64, []catalog.Finding, er
 	var items []catalog.Item
 	for i, s := range slices.Backward(m.known) {
 		expected, earlier := snapshots[i], slices.Concat(snapshots[:i]...)
-		fits := driftError(catalog.Judge(expected, live, s.version, earlier), "", catalog.Block, catalog.Repair) == nil
+		fits := count(catalog.Judge(expected, live, s.version, earlier), catalog.Block, catalog.Repair) == 0
 		if !fits && items == nil {
 			continue
 		}

@@ -34,7 +34,7 @@ func (m *Migrator) Verify(ctx context.Context) ([]Migration, []catalog.Finding, 
 		found = append(changedFiles(m.known, history), catalog.Judge(expected, live, newest, nil)...)
 		refusal = "the table is not as its history says"
 	}
-	return list, found, driftError(found, refusal, catalog.Block, catalog.Repair)
+	return list, found, m.driftError(found, refusal, catalog.Block, catalog.Repair)
 }
 
 // judgeUnmanaged judges a database in which no migration is recorded.
@@ -54,12 +54,16 @@ func judgeUnmanaged(live []catalog.Item) catalog.Finding {
 }
 
 // driftError is the failure that findings of these severities are, nil if there are none.
-func driftError(list []catalog.Finding, message string, severities ...string) error {
+func (m *Migrator) driftError(list []catalog.Finding, message string, severities ...string) error {
 	n := count(list, severities...)
 	if n == 0 {
 		return nil
 	}
-	return &Error{Kind: Drift, Message: fmt.Sprintf("%s: %d to be put right", message, n)}
+	failure := &Error{Kind: Drift, Message: fmt.Sprintf("%s: %d to be put right", message, n)}
+	if m.opts.Schema != "" { // elsewhere than the search path says
+		failure.Hint = "statements of the findings are for psql after SET search_path TO " + quoted(m.opts.Schema)
+	}
+	return failure
 }
 
 // count counts the findings of these severities.
