@@ -11,15 +11,13 @@ import (
 // owner owns the leases of a Run. One goroutine, that of run, reads and writes its fields. Everybody else, handlers
 // and calls of the database, sends it what to do.
 type owner struct {
-	store       store
-	cfg         Config
-	handler     Handler
-	inbox       chan func()
-	over        chan struct{}   // closed when nobody reads the inbox any more
-	calls       context.Context // what calls of the database get
-	handlers    context.Context // what handlers get
-	endHandlers context.CancelFunc
-	work        sync.WaitGroup // calls under way
+	store    store
+	cfg      Config
+	handler  Handler
+	inbox    chan func()
+	calls    context.Context // what calls of the database get; ends when nobody reads the inbox any more
+	handlers context.Context // what handlers get
+	work     sync.WaitGroup  // calls under way
 
 	leases map[int64]*lease // of tasks that are held, by id
 	ended  []*lease         // those whose end waits to be recorded
@@ -60,15 +58,13 @@ func (o *owner) run(ctx context.Context) error {
 		return nil
 	}
 	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
-	o.calls = calls
-	o.handlers, o.endHandlers = context.WithCancel(calls)
-	o.inbox, o.over = make(chan func(), 2*o.cfg.Workers), make(chan struct{})
-	o.leases, o.free = make(map[int64]*lease), o.cfg.Workers
+	handlers, endHandlers := context.WithCancel(calls)
+	o.calls, o.handlers = calls, handlers
+	o.inbox, o.leases, o.free = make(chan func(), 2*o.cfg.Workers), make(map[int64]*lease), o.cfg.Workers
 	now := time.Now()
 	o.lastHit, o.beatAt, o.requeueAt = now, now.Add(o.beatEvery()), now.Add(o.cfg.SilentFor)
-	defer context.AfterFunc(ctx, func() { o.do(o.stop) })()
+	defer context.AfterFunc(ctx, func() { o.do(func() { o.stop(endHandlers) }) })()
 	defer func() {
-		close(o.over)
 		endCalls()
 		o.work.Wait()
 	}()
@@ -100,7 +96,7 @@ func (o *owner) run(ctx context.Context) error {
 func (o *owner) do(f func()) {
 	select {
 	case o.inbox <- f:
-	case <-o.over:
+	case <-o.calls.Done():
 	}
 }
 
@@ -154,10 +150,10 @@ func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 
 // stop begins the stop: handlers get Grace, then their context ends, then the tasks of those that still have not
 // returned are released, and in the end nothing is waited for.
-func (o *owner) stop() {
+func (o *owner) stop(endHandlers func()) {
 	o.stopping = true
 	after := func(d time.Duration, f func()) { time.AfterFunc(d, func() { o.do(f) }) }
-	after(o.cfg.Grace, o.endHandlers)
+	after(o.cfg.Grace, endHandlers)
 	after(o.cfg.Grace+returnTime, func() {
 		o.left = true
 		for _, l := range o.leases {
