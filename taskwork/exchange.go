@@ -14,6 +14,7 @@ import (
 // trip is one exchange with the database: the ends of leases go there, and tasks come back.
 type trip struct {
 	leases []*lease
+	repair bool             // of ends that were delayed
 	want   int              // tasks
 	from   taskstore.Filter // where to claim
 	began  time.Time
@@ -36,7 +37,8 @@ func (o *owner) exchange(now time.Time) time.Duration {
 	if o.trips == maxTrips || o.trips > 0 && now.Before(o.tripAt) && !second {
 		return longTrip
 	}
-	t := &trip{leases: o.ready(), from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
+	t := &trip{from: o.cfg.From[o.turn%len(o.cfg.From)], began: now}
+	o.ended = o.load(t, o.ended)
 	wait := max(o.pollAt.Sub(now), 0)
 	if !o.stopping && (wait == 0 || len(t.leases) > 0) {
 		t.want = o.free
@@ -49,73 +51,74 @@ func (o *owner) exchange(now time.Time) time.Duration {
 		o.turn++
 		o.arrival = o.store.Arrival() // before the claim, so that nothing that comes after it is missed
 	}
-	o.trips, o.tripAt = o.trips+1, now.Add(longTrip)
-	o.call(o.patience(), func(ctx context.Context) func() {
-		o.travel(ctx, t)
-		return func() { o.arrive(t) }
-	})
+	o.tripAt = now.Add(longTrip)
+	o.depart(t)
 	return longTrip
 }
 
-// ready takes leases whose end can be sent. One that was delayed waits for the heartbeat that renews it: then its row
-// is free. One that was delayed again goes alone: it may be why others were.
-func (o *owner) ready() (ready []*lease) {
-	alone := false
-	o.ended = slices.DeleteFunc(o.ended, func(l *lease) bool {
-		switch {
-		case !o.holds(l):
+// repair begins a trip of ends that were delayed, of tasks that a heartbeat has just renewed: so their rows are free. It
+// claims nothing, since the claim may have been why, and if it fails, each end goes alone. One trip is left to others.
+func (o *owner) repair(renewed []*lease) {
+	if o.trips >= maxTrips-1 {
+		return
+	}
+	t := &trip{repair: true}
+	o.load(t, slices.DeleteFunc(renewed, func(l *lease) bool { return !l.delayed }))
+	if len(t.leases) > 0 {
+		o.depart(t)
+	}
+}
+
+// load has t take those of leases whose end can be sent, and returns the others that are held.
+func (o *owner) load(t *trip, leases []*lease) (rest []*lease) {
+	return slices.DeleteFunc(leases, func(l *lease) bool {
+		if !o.holds(l) {
 			return true
-		case alone || l.delays > 1 && len(ready) > 0 || len(ready) == maxEnding || !l.take():
-			return false
-		case l.delayedAt == l.versions[0]:
-			l.giveBack()
+		}
+		if len(t.leases) == maxEnding || !l.take() {
 			return false
 		}
-		alone = l.delays > 1
-		ready = append(ready, l)
+		t.leases, l.sending = append(t.leases, l), true
 		return true
 	})
-	return ready
 }
 
-// travel is a trip's calls of the database.
-func (o *owner) travel(ctx context.Context, t *trip) {
-	// An exchange does not take integrations in turn. And a claim may be why ends were delayed.
-	apart := o.cfg.Fair || slices.ContainsFunc(t.leases, func(l *lease) bool { return l.delays > 0 })
+// depart begins a trip.
+func (o *owner) depart(t *trip) {
+	o.trips++
+	o.work.Go(func() {
+		o.travel(t)
+		o.do(func() { o.arrive(t) })
+	})
+}
+
+// travel is a trip's calls of the database. It notes in each lease what became of its end.
+func (o *owner) travel(t *trip) {
+	ctx, cancel := context.WithTimeout(o.calls, o.patience())
+	defer cancel()
 	n := t.want
-	if apart {
+	if o.cfg.Fair { // an exchange does not take integrations in turn
 		n = 0
 	}
-	t.tasks, t.err = o.send(ctx, t.leases, t.from, n)
-	if refused(t.err) && len(t.leases) > 1 { // for one of them: the others can be ended without it
-		for _, l := range t.leases {
-			_, t.err = o.send(ctx, []*lease{l}, t.from, 0)
-		}
-	}
-	switch {
-	case !apart || t.want == 0 || t.err != nil && !delaying(t.err):
-	case o.cfg.Fair:
-		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
-	default:
-		t.tasks, t.err = o.store.Exchange(ctx, taskstore.Ended{}, t.from, t.want)
-	}
-}
-
-// send ends leases, notes in each what became of that, and claims n tasks.
-func (o *owner) send(
-	ctx context.Context, leases []*lease, from taskstore.Filter, n int,
-) (ts []taskstore.Task, err error) {
-	ends, err := o.endsOf(ctx, leases)
+	ends, err := o.endsOf(ctx, t.leases)
 	if err == nil {
-		ts, err = o.store.Exchange(ctx, ends, from, n)
+		t.tasks, err = o.store.Exchange(ctx, ends, t.from, n)
 	}
-	lost, other := lostIn(err)
-	for _, l := range leases {
-		if l.sent = other; slices.Contains(lost, l.task.ID) {
+	var lost []int64
+	lost, t.err = lostIn(err)
+	for _, l := range t.leases {
+		if l.sent = t.err; slices.Contains(lost, l.task.ID) {
 			l.sent = err
 		}
 	}
-	return ts, other
+	if len(t.leases) > 1 && (refused(t.err) || t.repair && delaying(t.err)) { // for one of them, perhaps
+		for _, l := range t.leases {
+			o.travel(&trip{leases: []*lease{l}})
+		}
+	}
+	if n < t.want && t.err == nil {
+		t.tasks, t.err = o.store.ClaimFair(ctx, t.want)
+	}
 }
 
 // endsOf returns how leases end. Of tasks that failed it asks how often they did before.
@@ -182,6 +185,7 @@ func (o *owner) arrive(t *trip) {
 // record notes what became of a lease's end.
 func (o *owner) record(l *lease) {
 	defer l.giveBack()
+	l.sending = false
 	switch err := l.sent; {
 	case err == nil:
 		o.drop(l, l.end)
@@ -191,10 +195,9 @@ func (o *owner) record(l *lease) {
 		o.lose(l, nil)
 		return
 	case delaying(err):
-		if l.delays == 0 {
-			o.beatAt = time.Time{}
+		if !l.delayed {
+			l.delayed, o.beatAt = true, time.Time{}
 		}
-		l.delays, l.delayedAt = l.delays+1, l.versions[0]
 		o.tell(Event{Kind: Delayed, Task: l.task, Err: err})
 	case refused(err) && l.end.Kind == Completed:
 		l.end.Kind, l.end.Err = Failed, fmt.Errorf("the task's completion was refused: %w", err)
@@ -205,7 +208,9 @@ func (o *owner) record(l *lease) {
 	if errors.Is(l.sent, taskstore.ErrUncertain) {
 		l.maybe = cmp.Or(l.maybe, l.end.Kind)
 	}
-	o.ended = append(o.ended, l)
+	if !l.delayed {
+		o.ended = append(o.ended, l)
+	}
 }
 
 // An idle worker looks at a queue about ten times a second, so that it soon notices what other processes create. That

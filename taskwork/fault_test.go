@@ -46,6 +46,39 @@ func TestOutageEndsNothing(t *testing.T) {
 	})
 }
 
+// Ends that waited for the database go together when it is back.
+func TestEndsOfAnOutageGoTogether(t *testing.T) {
+	t.Parallel()
+	for _, outage := range []error{errDown, errMute} {
+		t.Run(outage.Error(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const tasks = 200
+				m := newMemory(tasks)
+				r := start(t, m, Config{Workers: tasks}, sleep(5*time.Second))
+				wait(time.Second)
+				m.set(func() { m.down = outage })
+				wait(10 * time.Minute)
+				exchanges := 0
+				m.set(func() {
+					m.down = nil
+					m.before = func(_ string, e taskstore.Ended) error {
+						if len(e.Completed) > 0 {
+							exchanges++
+						}
+						return nil
+					}
+				})
+				wait(time.Minute)
+				if n := len(r.told(Completed)); n != tasks || exchanges > 1 {
+					t.Errorf("%d of %d tasks are completed, by %d exchanges", n, tasks, exchanges)
+				}
+				r.finish(t)
+			})
+		})
+	}
+}
+
 // A worker requeues nothing before others, who may have been cut off as it was, had the time to renew their leases.
 func TestTasksOfTheDeadAreRequeued(t *testing.T) {
 	t.Parallel()
@@ -335,6 +368,35 @@ func TestOneRowDelaysNoOther(t *testing.T) {
 			})
 		})
 	}
+	// Ends that are not taken for now are many. What ends later is recorded without waiting for them.
+	t.Run("many", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			const stuck = 1000
+			m := newMemory(stuck)
+			m.before = func(_ string, e taskstore.Ended) error {
+				if slices.ContainsFunc(e.Completed, func(t taskstore.Task) bool { return t.ID <= stuck }) {
+					return &pgconn.PgError{Code: "42P01", SeverityUnlocalized: "ERROR", Message: "not now"}
+				}
+				return nil
+			}
+			r := start(t, m, Config{Workers: 100}, nothing)
+			wait(time.Minute)
+			for id := int64(stuck + 1); id <= stuck+10; id++ {
+				m.create(id)
+				wait(20 * time.Millisecond)
+				r.wantStatus(t, id, taskstore.Completed)
+				wait(time.Duration(id-stuck) * 100 * time.Millisecond) // another moment of the second
+			}
+			m.set(func() { m.before = nil })
+			wait(time.Minute)
+			if n := len(r.told(Completed)); n != stuck+10 {
+				t.Errorf("%d of %d tasks are completed", n, stuck+10)
+			}
+			r.want(t, Lost)
+			r.finish(t)
+		})
+	})
 	t.Run("locked", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

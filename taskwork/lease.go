@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,10 +33,10 @@ type lease struct {
 	versions []taskstore.Millis
 	sent     error // what became of its end when it was sent last
 
-	end       Event            // what the handler came to; without Kind: it has not returned
-	maybe     Kind             // the end that may be stored without our knowing; "": none
-	delays    int              // how often its end was sent and has to be sent again later
-	delayedAt taskstore.Millis // the version at which that was so last
+	end     Event // what the handler came to; without Kind: it has not returned
+	sending bool  // its end is on its way
+	delayed bool  // it could not be recorded. It is sent again, and apart, when a heartbeat has renewed the task
+	maybe   Kind  // the end that may be stored without our knowing; "": none
 }
 
 // take takes the token, if it is there.
@@ -72,7 +71,7 @@ func (l *lease) advance() bool {
 // start begins to work on a task that was claimed.
 func (o *owner) start(t taskstore.Task) {
 	if old := o.leases[t.ID]; old != nil { // it was put back, and claimed anew
-		if old.end.Kind != "" && !slices.Contains(o.ended, old) { // by its end, perhaps, whose answer is on its way
+		if old.sending { // by its end, perhaps, whose answer is on its way
 			old.maybe = cmp.Or(old.maybe, old.end.Kind)
 		}
 		o.lose(old, nil)

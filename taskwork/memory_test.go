@@ -233,10 +233,10 @@ func (m *memory) Arrival() <-chan struct{} {
 	return m.arrival
 }
 
-func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err error) {
+func (m *memory) renew(ctx context.Context, leases []*lease) (renewed, lost []*lease, err error) {
 	end, err := m.begin(ctx, "heartbeat", taskstore.Ended{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer end()
 	for _, l := range leases {
@@ -253,11 +253,12 @@ func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err
 		default:
 			m.move(row, taskstore.Processing)
 			l.versions = []taskstore.Millis{row.UpdatedAt}
+			renewed = append(renewed, l)
 			if m.after == nil {
 				break
 			}
 			if lost := m.after("commit"); lost != nil {
-				l.versions, err = []taskstore.Millis{old, row.UpdatedAt}, errDown
+				renewed, l.versions, err = nil, []taskstore.Millis{old, row.UpdatedAt}, errDown
 				if errors.Is(lost, errUndone) {
 					row.UpdatedAt = old
 				}
@@ -265,7 +266,7 @@ func (m *memory) renew(ctx context.Context, leases []*lease) (lost []*lease, err
 		}
 		l.giveBack()
 	}
-	return lost, err
+	return renewed, lost, err
 }
 
 func (m *memory) complete(_ context.Context, tx pgx.Tx, t taskstore.Task) error {

@@ -22,24 +22,25 @@ type store interface {
 	RetryDue(ctx context.Context, f taskstore.Filter, limit int) ([]int64, error)
 	Arrival() <-chan struct{}
 
-	renew(ctx context.Context, leases []*lease) (lost []*lease, err error)
+	renew(ctx context.Context, leases []*lease) (renewed, lost []*lease, err error)
 	complete(ctx context.Context, tx pgx.Tx, t taskstore.Task) error
 }
 
 // database is the store of a Run.
 type database struct{ *taskstore.Store }
 
-// renew renews leases, but for those whose token somebody else has, and returns those that are lost.
+// renew renews leases, but for those whose token somebody else has or whose row is locked, and returns those that it
+// renewed and those that are lost.
 //
 // It takes the tokens when it has a connection: a handler may wait for one and have the pool's last connection. It is a
 // transaction, although one statement would do: so the new versions are known before the commit, and a lost answer
 // leaves a lease at one of two. If the server hears nothing more of the transaction, it ends it.
-func (d database) renew(ctx context.Context, leases []*lease) (lost []*lease, err error) {
+func (d database) renew(ctx context.Context, leases []*lease) (renewed, lost []*lease, err error) {
 	tx, err := d.BeginTx(ctx, pgx.TxOptions{
 		BeginQuery: "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '2s'",
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = tx.Rollback(ctx) }() // of no effect after a commit; closes the connection if it is not answered
 	var held []*lease
@@ -63,11 +64,12 @@ func (d database) renew(ctx context.Context, leases []*lease) (lost []*lease, er
 		case ts[i].UpdatedAt == old: // somebody has locked the row, a heartbeat without answer perhaps
 		case err == nil:
 			l.versions = []taskstore.Millis{ts[i].UpdatedAt}
+			renewed = append(renewed, l)
 		default:
 			l.versions = []taskstore.Millis{old, ts[i].UpdatedAt}
 		}
 	}
-	return lost, err
+	return renewed, lost, err
 }
 
 // complete completes a task in tx.

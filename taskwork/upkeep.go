@@ -19,21 +19,21 @@ func (o *owner) beat(now time.Time) time.Duration {
 	if wait := o.beatAt.Sub(now); wait > 0 {
 		return wait
 	}
-	wait := o.beatEvery()
-	if slices.ContainsFunc(o.ended, func(l *lease) bool { return l.delays > 0 }) {
-		wait = min(wait, time.Second) // the end of a delayed task is sent when it could be renewed
+	leases, wait := slices.Collect(maps.Values(o.leases)), o.beatEvery()
+	if slices.ContainsFunc(leases, func(l *lease) bool { return l.delayed }) {
+		wait = min(wait, time.Second) // which sends the ends of those that it renews
 	}
 	o.beating, o.beatAt = true, now.Add(wait)
-	leases := slices.Collect(maps.Values(o.leases))
 	// So short that a connection which has gone mute leaves time for others.
 	o.call(max(o.beatEvery()/2, 500*time.Millisecond), func(ctx context.Context) func() {
-		lost, err := o.store.renew(ctx, leases)
+		renewed, lost, err := o.store.renew(ctx, leases)
 		return func() {
 			o.beating = false
 			o.heard(err, true)
 			if err != nil {
 				o.beatAt = time.Time{} // as soon as the database is tried again
 			}
+			o.repair(renewed)
 			for _, l := range lost {
 				if l.maybe == "" || l.end.Kind != "" { // else its handler has completed it, and its return will tell
 					o.lose(l, nil)
