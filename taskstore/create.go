@@ -35,7 +35,7 @@ func (s *Store) Create(ctx context.Context, t NewTask) (Task, error) {
 	if err != nil {
 		return Task{}, fail(err, "create task")
 	}
-	s.arrivals.announce()
+	s.arrivals.announce(t)
 	return row, nil
 }
 
@@ -152,7 +152,7 @@ func (s *Store) CreateMany(ctx context.Context, ts []NewTask) ([]int64, error) {
 	if err != nil {
 		return nil, fail(err, "create %d tasks", len(ts))
 	}
-	s.arrivals.announce()
+	s.arrivals.announce(ts...)
 	return ids, nil
 }
 

@@ -92,6 +92,20 @@ func (f Filter) owners() (integrationID, clientID, templateID pgtype.Int8) {
 	}
 }
 
+// takes reports whether a queue has tasks like t.
+func (f Filter) takes(t NewTask) bool {
+	switch f.by {
+	case integration:
+		return t.IntegrationID == f.id
+	case template:
+		return t.TemplateID == f.id
+	case batch:
+		return Batch{t.IntegrationID, t.ClientID, t.TemplateID} == f.batch
+	default:
+		return true
+	}
+}
+
 // skewed reports whether the plan of f's query depends on its values, which may select anything from a
 // handful to most of the table.
 func (f Filter) skewed() bool {

@@ -87,7 +87,7 @@ func New(db DB, opts ...Option) *Store {
 	_, inTx := db.(pgx.Tx)
 	s := &Store{
 		db: db, q: dbgen.New(db), inTx: inTx, prepares: prepares(db), log: slog.New(slog.DiscardHandler),
-		marks: newMarks(), ring: new(ring), poison: newPoison(), arrivals: new(arrivals), ahead: newAhead(),
+		marks: newMarks(), ring: new(ring), poison: newPoison(), arrivals: newArrivals(), ahead: newAhead(),
 		swept: new(atomic.Int64), anchors: newAnchors(),
 	}
 	s.swept.Store(bottom)

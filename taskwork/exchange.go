@@ -49,7 +49,7 @@ func (o *owner) exchange(now time.Time) time.Duration {
 	if t.want > 0 {
 		o.free -= t.want
 		o.turn++
-		o.arrival = o.store.Arrival() // before the claim, so that nothing that comes after it is missed
+		o.arrived = false // what comes from now on may come too late for this claim
 	}
 	o.tripAt = now.Add(longTrip)
 	o.depart(t)
@@ -177,7 +177,7 @@ func (o *owner) arrive(t *trip) {
 		o.start(task)
 	}
 	o.pollAt = now
-	if len(t.tasks) < t.want && o.arrival != nil {
+	if len(t.tasks) < t.want && !o.arrived {
 		o.pollAt = now.Add(o.rest(now.Sub(o.lastHit)))
 	}
 }

@@ -26,13 +26,13 @@ type memory struct {
 	late     time.Duration                              // how much later the next answer to a failure comes
 	claiming error                                      // what an exchange that claims returns without being done
 	locked   int64                                      // somebody has locked that row
-	arrival  chan struct{}
+	waiting  map[chan struct{}][]taskstore.Filter       // those who want to know of arrivals
 	calls    []string
 	claims   []int // how many each claim asked for
 }
 
 func newMemory(n int) *memory {
-	m := &memory{arrival: make(chan struct{})}
+	m := &memory{waiting: make(map[chan struct{}][]taskstore.Filter)}
 	m.rows, m.failures = make(map[int64]*taskstore.Task), make(map[int64]taskstore.LastFailure)
 	for i := range n {
 		m.add(int64(i+1), taskstore.Pending)
@@ -49,8 +49,16 @@ func (m *memory) create(id int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.add(id, taskstore.Pending)
-	close(m.arrival)
-	m.arrival = make(chan struct{})
+	for ch, from := range m.waiting {
+		if slices.ContainsFunc(from, func(f taskstore.Filter) bool { return selects(f, m.rows[id]) }) && len(ch) == 0 {
+			ch <- struct{}{}
+		}
+	}
+}
+
+// selects reports whether f, which is ByTemplate or zero, selects a task.
+func selects(f taskstore.Filter, t *taskstore.Task) bool {
+	return f == taskstore.Filter{} || f == taskstore.ByTemplate(t.TemplateID)
 }
 
 // set changes m as somebody else does.
@@ -115,7 +123,7 @@ var (
 )
 
 func (m *memory) Exchange(
-	ctx context.Context, e taskstore.Ended, _ taskstore.Filter, n int,
+	ctx context.Context, e taskstore.Ended, f taskstore.Filter, n int,
 ) (ts []taskstore.Task, err error) {
 	end, err := m.begin(ctx, "exchange", e)
 	if err != nil {
@@ -160,7 +168,7 @@ func (m *memory) Exchange(
 		m.claims = append(m.claims, n)
 	}
 	for id := int64(1); id <= int64(len(m.rows)) && len(ts) < n; id++ {
-		if row := m.rows[id]; row.Status == taskstore.Pending {
+		if row := m.rows[id]; row.Status == taskstore.Pending && selects(f, row) {
 			m.move(row, taskstore.Processing)
 			ts = append(ts, *row)
 		}
@@ -227,10 +235,10 @@ func (m *memory) RetryDue(ctx context.Context, _ taskstore.Filter, limit int) (i
 	return ids, nil
 }
 
-func (m *memory) Arrival() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.arrival
+func (m *memory) Arrival(from ...taskstore.Filter) (arrived <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	m.set(func() { m.waiting[ch] = from })
+	return ch, func() { m.set(func() { delete(m.waiting, ch) }) }
 }
 
 func (m *memory) renew(ctx context.Context, leases []*lease) (renewed, lost []*lease, err error) {

@@ -23,12 +23,12 @@ type owner struct {
 	ended  []*lease         // those whose end waits to be recorded
 	free   int              // handlers for whom no task is here or asked for
 
-	trips   int             // exchanges under way
-	tripAt  time.Time       // when the next may begin all the same
-	turn    int             // of From, the one to claim from next
-	arrival <-chan struct{} // closed when tasks come by this process; nil: some came since the last claim began
-	lastHit time.Time       // when tasks came last
-	pollAt  time.Time       // when to look for tasks
+	trips   int       // exchanges under way
+	tripAt  time.Time // when the next may begin all the same
+	turn    int       // of From, the one to claim from next
+	arrived bool      // tasks came by this process since the last claim began
+	lastHit time.Time // when tasks came last
+	pollAt  time.Time // when to look for tasks
 
 	beating   bool      // a heartbeat is under way
 	beatAt    time.Time // when the next is due
@@ -69,6 +69,8 @@ func (o *owner) run(ctx context.Context) error {
 		o.work.Wait()
 	}()
 
+	arrival, ignore := o.store.Arrival(o.cfg.From...)
+	defer ignore()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !o.done() {
@@ -79,9 +81,9 @@ func (o *owner) run(ctx context.Context) error {
 			for len(o.inbox) > 0 { // what ends together is recorded together
 				(<-o.inbox)()
 			}
-		case <-o.arrival:
+		case <-arrival:
 			now := time.Now()
-			o.arrival, o.lastHit, o.pollAt = nil, now, now
+			o.arrived, o.lastHit, o.pollAt = true, now, now
 		case <-timer.C:
 		}
 	}

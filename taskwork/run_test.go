@@ -266,6 +266,32 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// What this process creates for others is no reason to look.
+func TestArrivalsOfOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const others, last = 1000, 1001
+		m := newMemory(0)
+		r := start(t, m, Config{From: []taskstore.Filter{taskstore.ByTemplate(last)}}, nothing)
+		wait(time.Minute)
+		before := m.count("exchange")
+		for id := range int64(others) {
+			m.create(id + 1)
+			wait(10 * time.Millisecond)
+		}
+		if n := m.count("exchange") - before; n > others/5 {
+			t.Errorf("%d looks while %d tasks came for others in ten seconds, want about ten a second", n, others)
+		}
+		m.create(last)
+		wait(5 * time.Millisecond)
+		r.wantStatus(t, last, taskstore.Completed)
+		r.finish(t)
+		if len(m.waiting) != 0 {
+			t.Error("it still waits for arrivals")
+		}
+	})
+}
+
 // However many queues there are to look at, an idle worker costs little, and waits for none longer than Poll.
 func TestIdleWithManyQueues(t *testing.T) {
 	t.Parallel()

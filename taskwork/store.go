@@ -20,7 +20,7 @@ type store interface {
 	Failures(ctx context.Context, ids ...int64) (map[int64]taskstore.LastFailure, error)
 	RequeueStale(ctx context.Context, f taskstore.Filter, silentFor time.Duration, limit int) ([]int64, error)
 	RetryDue(ctx context.Context, f taskstore.Filter, limit int) ([]int64, error)
-	Arrival() <-chan struct{}
+	Arrival(from ...taskstore.Filter) (arrived <-chan struct{}, stop func())
 
 	renew(ctx context.Context, leases []*lease) (renewed, lost []*lease, err error)
 	complete(ctx context.Context, tx pgx.Tx, t taskstore.Task) error

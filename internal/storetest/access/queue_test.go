@@ -17,7 +17,8 @@ import (
 func queues(t *testing.T, b *storetest.Bundle, s *taskstore.Store) {
 	t.Helper()
 	b.Exec(t, `TRUNCATE tasks`)
-	arrival := s.Arrival()
+	arrival, ignore := s.Arrival(taskstore.ByTemplate(3))
+	defer ignore()
 	ts := make([]taskstore.NewTask, 12)
 	for i := range ts { // of the integrations 1 and 2 in turn
 		ts[i] = taskstore.NewTask{IntegrationID: int64(i%2 + 1), ClientID: 3, TemplateID: int64(i%3 + 1)}

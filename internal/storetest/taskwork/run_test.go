@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -222,40 +221,64 @@ func TestFromThatIsNoQueue(t *testing.T) {
 func TestArrival(t *testing.T) {
 	t.Parallel()
 	b := storetest.Setup(t)
-	in := func(f func(*taskstore.Store) error) func() error {
-		return func() error {
-			return pgx.BeginFunc(t.Context(), b.Pool, func(tx pgx.Tx) error { return f(b.Store.WithTx(tx)) })
-		}
+	batch := func(integration, client, template int64) taskstore.Filter {
+		return taskstore.ByBatch(taskstore.Batch{IntegrationID: integration, ClientID: client, TemplateID: template})
 	}
+	waiting := make(map[string]<-chan struct{})
+	for name, from := range map[string][]taskstore.Filter{
+		"any":         {},
+		"all":         {{}},
+		"integration": {taskstore.ByIntegration(1), taskstore.ByIntegration(8)},
+		"template":    {taskstore.ByTemplate(3)},
+		"batch":       {batch(1, 2, 3)},
+		"others":      {taskstore.ByIntegration(2), taskstore.ByTemplate(1), batch(1, 2, 2), batch(1, 3, 3), batch(2, 2, 3)},
+	} {
+		arrival, stop := b.Store.Arrival(from...)
+		defer stop()
+		waiting[name] = arrival
+	}
+	stopped, stop := b.Store.Arrival()
+	stop()
+	waiting["stopped"] = stopped
+	told := func() (names []string) {
+		for name, arrival := range waiting {
+			select {
+			case <-arrival:
+				names = append(names, name)
+			default:
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	task := taskstore.NewTask{IntegrationID: 1, ClientID: 2, TemplateID: 3}
+	selects := []string{"all", "any", "batch", "integration", "template"}
+	everybody := []string{"all", "any", "batch", "integration", "others", "template"}
 	create := func(s *taskstore.Store) error {
-		_, err := s.Create(t.Context(), storetest.NewTask(1))
+		_, err := s.Create(t.Context(), task)
 		return err
 	}
 	for _, step := range []struct {
 		name string
 		do   func() error
+		want []string
 	}{
-		{"Create", func() error { return create(b.Store) }},
+		{"Create", func() error { return create(b.Store) }, selects},
 		{"CreateMany", func() error {
-			_, err := b.Store.CreateMany(t.Context(), storetest.NewTasks(2))
+			_, err := b.Store.CreateMany(t.Context(), []taskstore.NewTask{task, {IntegrationID: 9}, task})
 			return err
-		}},
-		{"in a transaction", in(create)},
-		{"Release", func() error { return b.Store.Release(t.Context(), storetest.Claim(t, b.Store, 1)...) }},
+		}, selects},
+		{"in a transaction", func() error {
+			return pgx.BeginFunc(t.Context(), b.Pool, func(tx pgx.Tx) error { return create(b.Store.WithTx(tx)) })
+		}, selects},
+		{"Release", func() error { return b.Store.Release(t.Context(), storetest.Claim(t, b.Store, 1)...) }, everybody},
+		{"nothing", func() error { return nil }, nil},
 	} {
-		arrival := b.Store.Arrival()
-		select {
-		case <-arrival:
-			t.Errorf("%s: announced before", step.name)
-		default:
-		}
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case <-arrival:
-		case <-time.After(time.Minute):
-			t.Errorf("%s: not announced", step.name)
+		if got := told(); !slices.Equal(got, step.want) {
+			t.Errorf("%s was told to %q, want %q", step.name, got, step.want)
 		}
 	}
 }
