@@ -26,7 +26,7 @@ type trip struct {
 // goes at once: so the ones work while the server is busy with the others. Where a trip takes long, since a row is
 // locked, a connection has gone mute or the server is slow, others overtake it.
 const (
-	maxTrips  = 4
+	maxTrips  = 3 // beside a repair
 	longTrip  = 250 * time.Millisecond
 	maxEnding = 1000 // leases of a trip
 )
@@ -51,20 +51,21 @@ func (o *owner) exchange(now time.Time) time.Duration {
 		o.turn++
 		o.arrived = false // what comes from now on may come too late for this claim
 	}
-	o.tripAt = now.Add(longTrip)
+	o.trips, o.tripAt = o.trips+1, now.Add(longTrip)
 	o.depart(t)
 	return longTrip
 }
 
 // repair begins a trip of ends that were delayed, of tasks that a heartbeat has just renewed: so their rows are free. It
-// claims nothing, since the claim may have been why, and if it fails, each end goes alone. One trip is left to others.
+// claims nothing, since the claim may have been why, and if it fails, each end goes alone. No other trip waits for it.
 func (o *owner) repair(renewed []*lease) {
-	if o.trips >= maxTrips-1 {
+	if o.repairing {
 		return
 	}
 	t := &trip{repair: true}
 	o.load(t, slices.DeleteFunc(renewed, func(l *lease) bool { return !l.delayed }))
 	if len(t.leases) > 0 {
+		o.repairing = true
 		o.depart(t)
 	}
 }
@@ -85,7 +86,6 @@ func (o *owner) load(t *trip, leases []*lease) (rest []*lease) {
 
 // depart begins a trip.
 func (o *owner) depart(t *trip) {
-	o.trips++
 	o.work.Go(func() {
 		o.travel(t)
 		o.do(func() { o.arrive(t) })
@@ -111,7 +111,7 @@ func (o *owner) travel(t *trip) {
 			l.sent = err
 		}
 	}
-	if len(t.leases) > 1 && (refused(t.err) || t.repair && delaying(t.err)) { // for one of them, perhaps
+	if len(t.leases) > 1 && (refused(t.err) || t.repair && delaying(t.err)) { // one of them may be why
 		for _, l := range t.leases {
 			o.travel(&trip{leases: []*lease{l}})
 		}
@@ -160,7 +160,11 @@ func (o *owner) retryIn(failures int, err error) time.Duration {
 // arrive ends a trip.
 func (o *owner) arrive(t *trip) {
 	now := time.Now()
-	o.trips, o.tripAt = o.trips-1, now
+	if t.repair {
+		o.repairing = false
+	} else {
+		o.trips, o.tripAt = o.trips-1, now
+	}
 	if len(t.leases) == 0 || !delaying(t.err) && !refused(t.err) {
 		o.heard(t.err, true)
 	}

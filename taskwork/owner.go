@@ -23,7 +23,7 @@ type owner struct {
 	ended  []*lease         // those whose end waits to be recorded
 	free   int              // handlers for whom no task is here or asked for
 
-	trips   int       // exchanges under way
+	trips   int       // exchanges under way, but for a repair
 	tripAt  time.Time // when the next may begin all the same
 	turn    int       // of From, the one to claim from next
 	arrived bool      // tasks came by this process since the last claim began
@@ -32,6 +32,7 @@ type owner struct {
 
 	beating   bool      // a heartbeat is under way
 	beatAt    time.Time // when the next is due
+	repairing bool      // delayed ends are sent
 	keeping   bool      // upkeep is under way
 	retryAt   time.Time // when to look for failed tasks that are due
 	requeueAt time.Time // when to look for tasks of silent workers
