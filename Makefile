@@ -41,6 +41,8 @@ demo: ## Migrate a database and watch a service work on it while one of its proc
 	@mkdir -p bin
 	@go build -o bin/ ./cmd/taskmigrate ./examples/worker
 	@$(WITHPG) sh -c 'said=$$(bin/taskmigrate up 2>&1) || { echo "$$said"; exit 1; }; bin/worker'
+	@echo "Next, on a database of yours: DATABASE_URL=postgres://… bin/taskmigrate up"
+	@echo "docs/start.md goes on from there, to a worker of your own."
 
 .PHONY: record
 record: build ## Record make demo and tasks stats --watch as pictures in docs/diagrams (needs tmux)

@@ -60,7 +60,7 @@ func render(ctx context.Context) error {
 	}
 }
 
-// config is short of breath, so that there is something to see. In production leave SilentFor and Retry as they are.
+// config has short times, so that there is something to see. In production leave SilentFor and Retry at their defaults.
 func config() taskwork.Config {
 	return taskwork.Config{
 		Workers:   16,
