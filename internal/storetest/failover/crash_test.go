@@ -23,9 +23,11 @@ func TestKilledServer(t *testing.T) {
 	l.goOn()
 	for began, rounds := time.Now(), 0; again(t, began, rounds); rounds++ {
 		started := ask[time.Time](server, `SELECT pg_postmaster_start_time()`)
-		backend := ask[int](server, `
-			SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1`)
-		server.must(syscall.Kill(backend, syscall.SIGKILL))
+		eventually(t, "a backend that lives until it is killed", func() bool {
+			backend := ask[int](server, `
+				SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1`)
+			return syscall.Kill(backend, syscall.SIGKILL) == nil
+		})
 		l.goOn()
 		if at := ask[time.Time](server, `SELECT pg_postmaster_start_time()`); !at.Equal(started) {
 			t.Errorf("the postmaster started again at %v", at)
