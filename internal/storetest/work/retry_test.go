@@ -91,20 +91,31 @@ func TestDeadlockIsRetried(t *testing.T) {
 	b.CreateMany(t, 2)
 	tasks := storetest.Claim(t, b.Store, 2)
 	other := b.Begin(t, pgx.ReadCommitted)
-	touch := func(id int64) {
-		t.Helper()
-		if _, err := other.Exec(t.Context(), `UPDATE tasks SET argument = 'touched' WHERE id = $1`, id); err != nil {
-			t.Fatal(err)
-		}
+	touch := func(id int64) error {
+		_, err := other.Exec(t.Context(), `UPDATE tasks SET argument = 'touched' WHERE id = $1`, id)
+		return err
 	}
 	// The victim is the worker.
 	if _, err := other.Exec(t.Context(), `SET LOCAL ROLE NONE; SET LOCAL deadlock_timeout = '1h'`); err != nil {
 		t.Fatal(err)
 	}
-	touch(tasks[1].ID)
+	if err := touch(tasks[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	// The server looks for a deadlock once, a second after a wait has begun. So the worker's wait for the other comes
+	// last: until both stand in line, a third transaction has the row that they meet at.
+	gate := b.Begin(t, pgx.ReadCommitted)
+	storetest.One[int64](t, gate, `SELECT id FROM tasks WHERE id = $1 FOR UPDATE`, tasks[0].ID)
 	done := storetest.Start(func() error { return b.Store.Complete(t.Context(), tasks...) })
 	b.WaitForBlocked(t, 1)
-	touch(tasks[0].ID) // waits for the worker, which waits for us, until the server ends its statement
+	touched := storetest.Start(func() error { return touch(tasks[0].ID) })
+	b.WaitForBlocked(t, 2)
+	if err := gate.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-touched; err != nil { // it waited for the worker, until the server ended the worker's statement
+		t.Fatal(err)
+	}
 	if err := other.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
