@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tasklane/tasks/internal/migrate/dbtest"
+	"github.com/tasklane/tasks/internal/pgserver"
 )
 
 // What the role or the database sets is not what a migration runs with.
@@ -131,20 +132,15 @@ func TestWithoutAWatcherTheLimitsHold(t *testing.T) {
 
 func TestACommitThatWaitsForAStandbyIsSaid(t *testing.T) {
 	t.Parallel()
-	server := ownServer(t)
-	address, _, err := server.CreateDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dbtest.Exec(t, address, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`, `SELECT pg_reload_conf()`)
-	b := setupWith(t, address, func(*Options) {})
+	server := ownServer(t, pgserver.Setting("synchronous_standby_names", "nobody"))
+	b := setupWith(t, server.URL, func(*Options) {})
 	done := make(chan error, 1)
 	go func() {
 		_, err := b.Up(t.Context(), Newest)
 		done <- err
 	}()
 	b.says(t, "a commit waits for a synchronous standby")
-	dbtest.Exec(t, address, `ALTER SYSTEM RESET synchronous_standby_names`, `SELECT pg_reload_conf()`)
+	dbtest.Exec(t, b.url, `ALTER SYSTEM SET synchronous_standby_names = ''`, `SELECT pg_reload_conf()`)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
