@@ -56,25 +56,23 @@ func bouncer(t *testing.T, direct, mode string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
-	dir, err := os.MkdirTemp("", "bouncer") // the user that PgBouncer runs as has to get there
+	dir, err := os.MkdirTemp("/tmp", "bouncer") // short enough for a socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := os.Chmod(dir, 0o777); err != nil { // the user that PgBouncer runs as makes its socket there
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "pgbouncer.ini")
 	text := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=%s password=%s
 [pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %s
-unix_socket_dir =
+listen_addr =
+unix_socket_dir = %s
 auth_type = any
 pool_mode = %s
-`, config.Host, config.Port, config.User, config.Password, port, mode)
+`, config.Host, config.Port, config.User, config.Password, dir, mode)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -89,17 +87,16 @@ pool_mode = %s
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	address := net.JoinHostPort("127.0.0.1", port)
 	dbtest.Eventually(t, func() string {
-		conn, err := net.Dial("tcp", address)
+		conn, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.6432"))
 		if err != nil {
 			return err.Error()
 		}
 		_ = conn.Close()
 		return ""
 	})
-	through := url.URL{Scheme: "postgres", User: url.User(config.User), Host: address, Path: dbtest.Name(t, direct)}
-	return through.String() + "?sslmode=disable"
+	return "postgres:///" + dbtest.Name(t, direct) + "?" +
+		url.Values{"host": {dir}, "port": {"6432"}, "user": {config.User}}.Encode()
 }
 
 // socketOwner is a user that may enter the directory of the server's socket.
@@ -112,18 +109,4 @@ func socketOwner(host string) string {
 		}
 	}
 	return "nobody"
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
