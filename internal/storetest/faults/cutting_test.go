@@ -16,7 +16,7 @@ import (
 	"github.com/tasklane/tasks/taskstore"
 )
 
-// faultsTime is how long TestCuttingNetwork runs: a duration, such as 10s; a second if unset.
+// faultsTime is how long TestCuttingNetwork runs, at least: a duration, such as 10s; a second if unset.
 const faultsTime = "TASKSTORE_FAULTS_TIME"
 
 // Eight programs create, claim and complete through a network that cuts one request of ten, anywhere. What each was
@@ -53,8 +53,8 @@ func TestCuttingNetwork(t *testing.T) {
 			told: make(map[string]int), want: make(map[string]outcome), ended: make(map[int64]bool),
 		}
 		running.Go(func() {
-			for time.Now().Before(end) {
-				programs[i].work()
+			for r := programs[i]; time.Now().Before(end) || r.told["`ErrUncertain`"] == 0 || len(r.ended) == 0; {
+				r.work()
 			}
 		})
 	}
@@ -69,9 +69,6 @@ func TestCuttingNetwork(t *testing.T) {
 		}
 	}
 	t.Logf("%s=%v: %d creates, %d tasks completed; told %v", faultsTime, length, len(want), len(ended), told)
-	if len(want) == 0 || len(ended) == 0 || told["`ErrUncertain`"] == 0 {
-		t.Error("too little has happened to learn anything")
-	}
 	times := make(map[string]int)
 	for _, row := range storetest.Stored(t, b.Admin) {
 		times[row.Argument]++
