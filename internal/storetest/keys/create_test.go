@@ -122,6 +122,7 @@ func TestACreateIsOneStatement(t *testing.T) {
 			}
 		}
 		for way, create := range creates {
+			n := n
 			if n.Key == "new" {
 				n.Key += way
 			}
