@@ -59,6 +59,7 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 			return err
 		case <-tick.C:
 		}
+		allCreated := len(produced) > 0 // before the backlog is read
 		b, err := store.Backlog(ctx)
 		if ctx.Err() != nil {
 			continue // the handlers are about to end what they have begun
@@ -77,7 +78,7 @@ func demo(ctx context.Context, pool *pgxpool.Pool, store *taskstore.Store) error
 				other.Process.Pid, config().SilentFor)
 			other = nil
 		}
-		if other == nil && b.Pending+b.Processing+b.Failed == 0 {
+		if allCreated && other == nil && b.Pending+b.Processing+b.Failed == 0 {
 			break
 		}
 	}
