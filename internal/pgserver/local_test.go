@@ -99,7 +99,7 @@ func TestLocalClusterForTestsSkipsTheDisk(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, local(t).URL)
 	for name, want := range map[string]string{
-		"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on", "max_connections": "200",
+		"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on", "max_connections": "1000",
 	} {
 		if got := show(t, conn, name); got != want {
 			t.Errorf("%s is %q; want %q", name, got, want)

@@ -82,7 +82,7 @@ func Durable() Option {
 
 func newOptions(opts []Option) options {
 	o := options{settings: [][2]string{
-		{"max_connections", "200"},
+		{"max_connections", "1000"}, // machines of many cores run many tests at once
 		{"shared_buffers", "128MB"},
 		// synchronous_commit stays on: a commit must survive a restart of the server, which tests provoke.
 		{"fsync", "off"},
