@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
 	"github.com/tasklane/tasks/taskstore"
 	"github.com/tasklane/tasks/taskstoretest"
 )
@@ -115,21 +115,15 @@ func (b *Bundle) Now(t *testing.T) taskstore.Millis {
 	return taskstore.Millis(One[int64](t, b.Admin, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`))
 }
 
-// WaitFor asks again until the query selects true. The limit only ends a wait that would have no end: it is far
-// above what a machine under load needs.
+// WaitFor asks again until the query selects true.
 func (b *Bundle) WaitFor(t *testing.T, sql string, args ...any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	for {
-		var ok bool
-		if err := b.Admin.QueryRow(ctx, sql, args...).Scan(&ok); err != nil {
-			t.Fatalf("waiting for %s: %v", sql, err)
+	dbtest.Eventually(t, func() string {
+		if One[bool](t, b.Admin, sql, args...) {
+			return ""
 		}
-		if ok {
-			return
-		}
-	}
+		return sql
+	})
 }
 
 // WaitForBlocked waits until n sessions of this database wait for a lock.

@@ -13,12 +13,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tasklane/tasks/internal/migrate"
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
 	"github.com/tasklane/tasks/internal/pgserver"
 )
 
@@ -179,17 +179,12 @@ func (n *node) waitFor(sql string, args ...any) {
 // eventually asks again until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("this did not come: %s", what)
-		case <-tick.C:
+	dbtest.Eventually(t, func() string {
+		if ok() {
+			return ""
 		}
-	}
+		return what
+	})
 }
 
 // run runs one of the server's programs as the server's user.

@@ -3,6 +3,7 @@ package taskwork
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tasklane/tasks/internal/migrate/dbtest"
 	"github.com/tasklane/tasks/internal/storetest"
 	"github.com/tasklane/tasks/taskstore"
 	"github.com/tasklane/tasks/taskwork"
@@ -99,19 +101,14 @@ func (s *scene) worker(t *testing.T, pool *pgxpool.Pool, cfg taskwork.Config) (s
 // until waits for a query of the test's own to be true.
 func (s *scene) until(t *testing.T, what, sql string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	for {
+	dbtest.Eventually(t, func() string {
 		var ok bool
-		err := s.Admin.QueryRow(ctx, sql).Scan(&ok)
-		switch {
-		case ctx.Err() != nil:
-			t.Fatalf("%s: not in two minutes; %v of %d tasks are completed", what,
-				storetest.One[int](t, s.Admin, `SELECT count(*) FROM tasks WHERE status = 2`), s.tasks)
-		case err == nil && ok: // an error is part of the attack
-			return
+		err := s.Admin.QueryRow(t.Context(), sql).Scan(&ok)
+		if err == nil && ok { // an error is part of the attack
+			return ""
 		}
-	}
+		return fmt.Sprintf("%s of %d tasks, %v", what, s.tasks, err)
+	})
 }
 
 // completed waits until that many tasks are completed, or all of them.
