@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,7 @@ func TestObstaclesAreOldSnapshotsAndBuildsOfOthers(t *testing.T) {
 	defer release()
 	conn := dbtest.Connect(t, b.url)
 	list, err := backends(t.Context(), conn, oldSnapshots, 0)
+	list = slices.DeleteFunc(list, func(b backend) bool { return b.User == "" }) // autovacuum, which may come by
 	if err != nil || len(list) != 1 || list[0].Application != "blocker" {
 		t.Errorf("%v: %v", err, list)
 	}
