@@ -110,6 +110,7 @@ func (o *owner) travel(t *trip) {
 		if l.sent = t.err; slices.Contains(lost, l.task.ID) {
 			l.sent = err
 		}
+		l.unsure = l.unsure || errors.Is(l.sent, taskstore.ErrUncertain)
 	}
 	if len(t.leases) > 1 && (refused(t.err) || t.repair && delaying(t.err)) { // one of them may be why
 		for _, l := range t.leases {
@@ -190,6 +191,9 @@ func (o *owner) arrive(t *trip) {
 func (o *owner) record(l *lease) {
 	defer l.giveBack()
 	l.sending = false
+	if l.unsure {
+		l.maybe = cmp.Or(l.maybe, l.end.Kind)
+	}
 	switch err := l.sent; {
 	case err == nil:
 		o.drop(l, l.end)
@@ -208,9 +212,6 @@ func (o *owner) record(l *lease) {
 	case refused(err): // it comes back when it has been silent for long enough
 		o.lose(l, err)
 		return
-	}
-	if errors.Is(l.sent, taskstore.ErrUncertain) {
-		l.maybe = cmp.Or(l.maybe, l.end.Kind)
 	}
 	if !l.delayed {
 		o.ended = append(o.ended, l)

@@ -222,6 +222,31 @@ func TestLostAnswers(t *testing.T) {
 			return fmt.Errorf("%w: %w", taskstore.ErrUncertain, err)
 		}
 	}
+	t.Run("of delayed ends", func(t *testing.T) { // which then go one by one
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(2)
+			locked := time.Now().Add(1500 * time.Millisecond)
+			m.before = func(_ string, e taskstore.Ended) error {
+				switch {
+				case len(e.Completed) == 0:
+				case time.Now().Before(locked):
+					return &pgconn.PgError{Code: "55P03", SeverityUnlocalized: "ERROR", Message: "locked"}
+				case len(e.Completed) == 2:
+					m.before = nil
+					lose(m, "exchange", context.DeadlineExceeded)
+				}
+				return nil
+			}
+			r := start(t, m, Config{}, sleep(time.Second))
+			wait(time.Minute)
+			r.want(t, Lost)
+			if got := slices.Sorted(slices.Values(r.told(Completed))); !slices.Equal(got, []string{"1 unsure", "2 unsure"}) {
+				t.Errorf("completed: %q", got)
+			}
+			r.finish(t)
+		})
+	})
 	t.Run("of an end", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,7 @@ type lease struct {
 	// The task's version, or the two that it may be at since the answer to a heartbeat was lost. The older comes first.
 	versions []taskstore.Millis
 	sent     error // what became of its end when it was sent last
+	unsure   bool  // its end was sent once, and the answer was ErrUncertain
 
 	end     Event // what the handler came to; without Kind: it has not returned
 	sending bool  // its end is on its way
