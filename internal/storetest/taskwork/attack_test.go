@@ -332,8 +332,8 @@ func TestMuteAtARollback(t *testing.T) {
 	b := storetest.Setup(t)
 	n, pool := newNetwork(t, b)
 	s := newScene(t, b, 1)
+	s.Exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no heartbeats'; END $$`)
 	s.Exec(t, `
-		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no heartbeats'; END $$;
 		CREATE TRIGGER refuse BEFORE UPDATE ON tasks FOR EACH ROW
 			WHEN (OLD.status = 1 AND NEW.status = 1) EXECUTE FUNCTION refuse()`)
 	muted := n.muteAt("rollback")
