@@ -300,7 +300,13 @@ func TestLostAnswers(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			m := newMemory(2)
-			m.late = 10 * time.Second
+			m.late = func(e taskstore.Ended) time.Duration {
+				if len(e.Failed) == 0 {
+					return 0
+				}
+				m.late = nil
+				return 10 * time.Second
+			}
 			again := false
 			cfg := Config{
 				Workers: 2, Retry: func(int, error) (time.Duration, bool) { return time.Millisecond, true },
@@ -319,6 +325,36 @@ func TestLostAnswers(t *testing.T) {
 			r.want(t, Lost)
 			r.want(t, Failed, "1 unsure: a passing fault")
 			r.want(t, Completed, "2", "1")
+			r.finish(t)
+		})
+	})
+	// Another trip brings the task, which somebody put back, before the answer that its end came too late.
+	t.Run("overtaken by a stranger's", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory(1)
+			again := false
+			r := start(t, m, Config{Workers: 2}, func(context.Context, taskstore.Task) error {
+				if again {
+					return nil
+				}
+				again = true
+				m.set(func() {
+					m.move(m.rows[1], taskstore.Pending)
+					m.late = func(e taskstore.Ended) time.Duration {
+						if len(e.Completed) > 0 {
+							m.late = nil
+							return 2 * time.Second
+						}
+						return time.Second
+					}
+				})
+				time.Sleep(500 * time.Millisecond)
+				return nil
+			})
+			wait(time.Minute)
+			r.want(t, Lost, "1")
+			r.want(t, Completed, "1")
 			r.finish(t)
 		})
 	})

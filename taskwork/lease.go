@@ -72,7 +72,7 @@ func (l *lease) advance() bool {
 // start begins to work on a task that was claimed.
 func (o *owner) start(t taskstore.Task) {
 	if old := o.leases[t.ID]; old != nil { // it was put back, and claimed anew
-		if old.sending { // by its end, perhaps, whose answer is on its way
+		if old.sending && old.end.Kind != Completed { // by its end, perhaps, whose answer is on its way
 			old.maybe = cmp.Or(old.maybe, old.end.Kind)
 		}
 		o.lose(old, nil)

@@ -23,7 +23,7 @@ type memory struct {
 	down     error                                      // what each call returns
 	before   func(call string, e taskstore.Ended) error // what an exchange returns without being done
 	after    func(call string) error                    // what a call returns although it was done
-	late     time.Duration                              // how much later the next answer to a failure comes
+	late     func(e taskstore.Ended) time.Duration      // how much later the answer to an exchange comes
 	claiming error                                      // what an exchange that claims returns without being done
 	locked   int64                                      // somebody has locked that row
 	waiting  map[chan struct{}][]taskstore.Filter       // those who want to know of arrivals
@@ -133,12 +133,10 @@ func (m *memory) Exchange(
 		defer end()
 		return nil, m.claiming
 	}
-	var late time.Duration
-	defer func() { time.Sleep(late) }()
-	defer end()
-	if len(e.Failed) > 0 {
-		late, m.late = m.late, 0
+	if m.late != nil {
+		defer time.Sleep(m.late(e))
 	}
+	defer end()
 	var lost []int64
 	finish := func(t taskstore.Task, to taskstore.Status) bool {
 		row := m.rows[t.ID]
