@@ -56,8 +56,9 @@ func (o *owner) exchange(now time.Time) time.Duration {
 	return longTrip
 }
 
-// repair begins a trip of ends that were delayed, of tasks that a heartbeat has just renewed: so their rows are free. It
-// claims nothing, since the claim may have been why, and if it fails, each end goes alone. No other trip waits for it.
+// repair begins a trip of ends that were delayed, of tasks that a heartbeat has just renewed: so their rows are free.
+// It claims nothing, since the claim may have been why, and if it fails, each end goes alone. No other trip waits for
+// it.
 func (o *owner) repair(renewed []*lease) {
 	if o.repairing {
 		return

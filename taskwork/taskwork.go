@@ -59,8 +59,8 @@ type Config struct {
 	// Poll is the longest wait of an idle worker before it looks again at each of From. Within an hour of the last task
 	// it looks about ten times a second all the same, which costs it and the server less than a hundredth of a core in
 	// all: what other processes create is noticed after some 40 ms. The same holds of each of From, up to six; of more,
-	// each is looked at more seldom. What its own process creates wakes it at once. Run looks for failed tasks that are due
-	// as often as Poll says, about once a second at most. 0: a second.
+	// each is looked at more seldom. What its own process creates wakes it at once. Run looks for failed tasks that are
+	// due as often as Poll says, about once a second at most. 0: a second.
 	Poll time.Duration
 
 	// Grace is what handlers may still take after ctx has ended. Then their context ends, and a second later the tasks

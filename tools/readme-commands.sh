@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The newcomer's path. In a fresh copy of the repository, on an empty database of its own (`make readme` provides
-# DATABASE_URL), it runs the commands of the README, of docs/migrate.md, docs/report.md and docs/start.md as pasted: from
-# nothing, then on a table that somebody made by hand, to a worker in a new module that does that table's tasks.
+# DATABASE_URL), it runs the commands of the README, of docs/migrate.md, docs/report.md and docs/start.md as pasted:
+# from nothing, then on a table that somebody made by hand, to a worker in a new module that does that table's tasks.
 # `make demo` is left to the target of that name. Beyond compiling, all of it takes less than three minutes.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)

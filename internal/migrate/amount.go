@@ -23,9 +23,9 @@ func hidesTimes(f catalog.Finding) bool {
 		(f.Object == "tasks.created_at" || f.Object == "tasks.updated_at" || f.Kind == catalog.Table)
 }
 
-// countBackfill reads the table once, and estimates what 00007 will write, as it was measured on full pages. Of the rows
-// that it rewrites a quarter moves to another page: that is a record of the row with its header, and one for each index.
-// The others stay on their page. The first change of a page since a checkpoint writes all of the page.
+// countBackfill reads the table once, and estimates what 00007 will write, as it was measured on full pages. Of the
+// rows that it rewrites a quarter moves to another page: that is a record of the row with its header, and one for each
+// index. The others stay on their page. The first change of a page since a checkpoint writes all of the page.
 func (r *Review) countBackfill(ctx context.Context, conn *pgx.Conn) error {
 	const samePage, header, indexEntry, page = 150, 80, 80, 8192
 	var hidden, wholePages bool
